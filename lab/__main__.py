@@ -1,0 +1,78 @@
+"""Command line of the lab: ``python -m lab --help``."""
+
+import argparse
+import sys
+
+from lab import hosts, images, machine, repository, settings
+from lab.errors import LabError
+from lab.locking import cache_lock
+from lab.progress import console
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="Hosts for Logbastion on this machine, as systemd containers.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    commands.add_parser("check", help="say what this machine lacks for the lab")
+
+    host = commands.add_parser("host", help="make, remove or look up a single host").add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = host.add_parser("create", help="make a host and wait until it has booted; nothing happens if it is there")
+    create.add_argument("name")
+    create.add_argument("--suite", choices=settings.SUITES, required=True, help="the Debian release")
+    remove = host.add_parser("remove", help="remove a host and everything in it")
+    remove.add_argument("name")
+    address = host.add_parser("address", help="print a host's address")
+    address.add_argument("name")
+
+    packages = commands.add_parser("repository", help="the local package repository").add_subparsers(dest="action", required=True, metavar="ACTION")
+    packages.add_parser("build", help="build and publish what is missing")
+    packages.add_parser("key", help="print the path of its signing key")
+
+    image = commands.add_parser("image", help="build the image of a Debian release if it is missing")
+    image.add_argument("suite", choices=settings.SUITES)
+    return parser
+
+
+def _host(arguments: argparse.Namespace) -> None:
+    if arguments.action == "create":
+        hosts.create(arguments.name, arguments.suite)
+    elif arguments.action == "remove":
+        hosts.remove(arguments.name)
+    else:
+        print(hosts.address(arguments.name))
+
+
+def _repository(arguments: argparse.Namespace) -> None:
+    if arguments.action == "build":
+        with cache_lock():
+            repository.ensure_repository()
+    else:
+        print(repository.signing_key())
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command of the lab; return the exit code (0 done, 1 with a sentence on standard error, 130 interrupted)."""
+    arguments = _parser().parse_args(words)
+    try:
+        match arguments.command:
+            case "check":
+                machine.require()
+                console.print("This machine has what the lab needs.")
+            case "host":
+                _host(arguments)
+            case "repository":
+                _repository(arguments)
+            case "image":
+                with cache_lock():
+                    images.ensure_image(arguments.suite)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
