@@ -3,19 +3,37 @@
 import argparse
 import sys
 
-from lab import hosts, images, machine, repository, settings
+from lab import deployment, hosts, images, machine, main_job, repository, settings
 from lab.errors import LabError
 from lab.locking import cache_lock
 from lab.progress import console
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab", description="Hosts for Logbastion on this machine, as systemd containers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab", description="Hosts for Logbastion on this machine, as systemd containers."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    up = commands.add_parser(
+        "up", help="the main job: hosts, site.yml, the example application, traffic, a look at the result"
+    )
+    up.add_argument(
+        "--requests",
+        type=int,
+        default=main_job.REQUESTS,
+        help="numbered requests to send to the application (default %(default)s)",
+    )
+    commands.add_parser("deploy", help="hosts, site.yml and the example application, without traffic")
+    commands.add_parser("status", help="hosts, events stored, targets, where to look")
+    commands.add_parser(
+        "down", help="remove hosts, network and the lab's secrets; the cache of downloads and images stays"
+    )
     commands.add_parser("check", help="say what this machine lacks for the lab")
 
-    host = commands.add_parser("host", help="make, remove or look up a single host").add_subparsers(dest="action", required=True, metavar="ACTION")
+    host = commands.add_parser("host", help="make, remove or look up a single host").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
     create = host.add_parser("create", help="make a host and wait until it has booted; nothing happens if it is there")
     create.add_argument("name")
     create.add_argument("--suite", choices=settings.SUITES, required=True, help="the Debian release")
@@ -24,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     address = host.add_parser("address", help="print a host's address")
     address.add_argument("name")
 
-    packages = commands.add_parser("repository", help="the local package repository").add_subparsers(dest="action", required=True, metavar="ACTION")
+    packages = commands.add_parser("repository", help="the local package repository").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
     packages.add_parser("build", help="build and publish what is missing")
     packages.add_parser("key", help="print the path of its signing key")
 
@@ -55,6 +75,16 @@ def main(words: list[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
         match arguments.command:
+            case "up":
+                main_job.up(arguments.requests)
+            case "deploy":
+                machine.require()
+                deployment.make_hosts()
+                deployment.deploy()
+            case "status":
+                main_job.status()
+            case "down":
+                deployment.remove()
             case "check":
                 machine.require()
                 console.print("This machine has what the lab needs.")

@@ -43,7 +43,10 @@ def ensure_package() -> Path:
         return package
     distribution = _ensure_distribution()
     package.parent.mkdir(parents=True, exist_ok=True)
-    with step(f"Building the Debian package {package.name}"), tempfile.TemporaryDirectory(dir=package.parent) as scratch:
+    with (
+        step(f"Building the Debian package {package.name}"),
+        tempfile.TemporaryDirectory(dir=package.parent) as scratch,
+    ):
         unfinished = Path(scratch) / package.name
         _build(distribution, Path(scratch), unfinished, version=package.name.split("_")[1])
         unfinished.rename(package)
@@ -107,13 +110,17 @@ def _build(distribution: Path, scratch: Path, target: Path, *, version: str) -> 
     _place(SOURCES / "elasticsearch.tmpfiles", root / "usr/lib/tmpfiles.d/elasticsearch.conf")
     control = root / "DEBIAN"
     control.mkdir()
-    (control / "control").write_text((SOURCES / "debian/control.in").read_text(encoding="utf-8").replace("@VERSION@", version), encoding="utf-8")
+    (control / "control").write_text(
+        (SOURCES / "debian/control.in").read_text(encoding="utf-8").replace("@VERSION@", version), encoding="utf-8"
+    )
     shutil.copy(SOURCES / "debian/conffiles", control / "conffiles")
     for script in ("postinst", "prerm"):
         shutil.copy(SOURCES / "debian" / script, control / script)
         (control / script).chmod(0o755)
     # The jars are compressed already.
-    run(["dpkg-deb", "--build", "--root-owner-group", "-Znone", root, target], what="Building the Elasticsearch package")
+    run(
+        ["dpkg-deb", "--build", "--root-owner-group", "-Znone", root, target], what="Building the Elasticsearch package"
+    )
 
 
 def _place(source: Path, target: Path) -> None:
@@ -136,20 +143,26 @@ def _use_etc_default(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
     zip_default = 'if [ -z "$ES_PATH_CONF" ]; then ES_PATH_CONF="$ES_HOME"/config; fi'
     if zip_default not in text or "ES_DISTRIBUTION_TYPE=zip" not in text:
-        raise LabError("bin/elasticsearch-env of this Elasticsearch is not the one that the lab knows: look at lab/elasticsearch_package.py.")
-    text = text.replace(zip_default, "source /etc/default/elasticsearch").replace("ES_DISTRIBUTION_TYPE=zip", "ES_DISTRIBUTION_TYPE=deb")
+        raise LabError(
+            "bin/elasticsearch-env of this Elasticsearch is not the one that the lab knows: look at lab/elasticsearch_package.py."
+        )
+    text = text.replace(zip_default, "source /etc/default/elasticsearch").replace(
+        "ES_DISTRIBUTION_TYPE=zip", "ES_DISTRIBUTION_TYPE=deb"
+    )
     script.write_text(text, encoding="utf-8")
 
 
 def _use_var(configuration: Path) -> None:
-    """Data and logs below /var, as the configuration files of Elastic's package say."""
+    """Put data and logs below /var, as the configuration files of Elastic's package say."""
     with (configuration / "elasticsearch.yml").open("a", encoding="utf-8") as file:
         file.write("\npath.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n")
     options = configuration / "jvm.options"
     text = options.read_text(encoding="utf-8")
     for relative in ("file=gc.log", "ErrorFile=hs_err"):
         if relative not in text:
-            raise LabError("jvm.options of this Elasticsearch is not the one that the lab knows: look at lab/elasticsearch_package.py.")
+            raise LabError(
+                "jvm.options of this Elasticsearch is not the one that the lab knows: look at lab/elasticsearch_package.py."
+            )
         option, _, name = relative.partition("=")
         text = text.replace(relative, f"{option}=/var/log/elasticsearch/{name}")
     options.write_text(text, encoding="utf-8")
@@ -160,8 +173,14 @@ def _build_plugin(home: Path, scratch: Path) -> None:
     plugin = home / "plugins/logbastion-lab"
     plugin.mkdir(parents=True)
     sources = sorted((SOURCES / "plugin/src").rglob("*.java"))
-    run(["javac", "--release", "17", "-cp", f"{home}/lib/*", "-d", classes, *sources], what="Compiling the lab's Elasticsearch plugin")
-    run(["jar", "--create", "--file", plugin / "logbastion-lab.jar", "-C", classes, "."], what="Packing the lab's Elasticsearch plugin")
+    run(
+        ["javac", "--release", "17", "-cp", f"{home}/lib/*", "-d", classes, *sources],
+        what="Compiling the lab's Elasticsearch plugin",
+    )
+    run(
+        ["jar", "--create", "--file", plugin / "logbastion-lab.jar", "-C", classes, "."],
+        what="Packing the lab's Elasticsearch plugin",
+    )
     descriptor = (SOURCES / "plugin/plugin-descriptor.properties.in").read_text(encoding="utf-8")
     (plugin / "plugin-descriptor.properties").write_text(
         descriptor.replace("@VERSION@", settings.ELASTICSEARCH_VERSION), encoding="utf-8"

@@ -40,7 +40,9 @@ def create(name: str, suite: str) -> None:
     if exists(name):
         found = _inspect(name)["Config"]["Labels"].get(f"{settings.LABEL}.suite")
         if found != suite:
-            raise LabError(f"The host {name} exists with {found}, not {suite}. Remove it first: python -m lab host remove {name}")
+            raise LabError(
+                f"The host {name} exists with {found}, not {suite}. Remove it first: python -m lab host remove {name}"
+            )
         if not _inspect(name)["State"]["Running"]:
             run(["podman", "start", container], what=f"Starting the host {name}")
     else:
@@ -110,14 +112,20 @@ def _wait_until_booted(name: str) -> None:
 def system_state(name: str) -> str:
     """Return what `systemctl is-system-running` says on the host, or `unknown` while nothing answers."""
     result = subprocess.run(
-        ["podman", "exec", container_name(name), "systemctl", "is-system-running"], capture_output=True, text=True, check=False
+        ["podman", "exec", container_name(name), "systemctl", "is-system-running"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return result.stdout.strip() or "unknown"
 
 
 def remove(name: str) -> None:
     """Remove the host and everything in it; one that is not there is no error."""
-    run(["podman", "rm", "--force", "--volumes", "--time", "5", "--ignore", container_name(name)], what=f"Removing the host {name}")
+    run(
+        ["podman", "rm", "--force", "--volumes", "--time", "5", "--ignore", container_name(name)],
+        what=f"Removing the host {name}",
+    )
 
 
 def exists(name: str) -> bool:
@@ -132,7 +140,9 @@ def address(name: str) -> str:
         LabError: when there is no such host.
     """
     if not exists(name):
-        raise LabError(f"There is no host {name}. `python -m lab status` lists those that are there; `make up` makes them.")
+        raise LabError(
+            f"There is no host {name}. `python -m lab status` lists those that are there; `make up` makes them."
+        )
     return str(_inspect(name)["NetworkSettings"]["Networks"][settings.NETWORK]["IPAddress"])
 
 
@@ -145,7 +155,10 @@ def existing() -> list[str]:
 def ensure_network() -> None:
     """Make the lab's network, on which hosts find each other by name."""
     if not succeeds(["podman", "network", "exists", settings.NETWORK]):
-        run(["podman", "network", "create", "--label", f"{settings.LABEL}=network", settings.NETWORK], what="Making the lab's network")
+        run(
+            ["podman", "network", "create", "--label", f"{settings.LABEL}=network", settings.NETWORK],
+            what="Making the lab's network",
+        )
 
 
 def remove_network() -> None:

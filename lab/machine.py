@@ -41,7 +41,10 @@ class Limits:
 
 def highest_limits() -> Limits:
     """Return the highest hard limits that this process can give to a host."""
-    return Limits(open_files=_highest(resource.RLIMIT_NOFILE, 1048576), processes=_highest(resource.RLIMIT_NPROC, ENOUGH_PROCESSES))
+    return Limits(
+        open_files=_highest(resource.RLIMIT_NOFILE, 1048576),
+        processes=_highest(resource.RLIMIT_NPROC, ENOUGH_PROCESSES),
+    )
 
 
 def _highest(kind: int, wanted: int) -> int:

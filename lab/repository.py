@@ -59,8 +59,16 @@ def _publish(packages: list[Path]) -> None:
     suite = root / "dists" / SUITE
     (suite / "InRelease").unlink(missing_ok=True)
     (suite / "Release").unlink(missing_ok=True)
-    options = {"Origin": "Logbastion lab", "Suite": SUITE, "Codename": SUITE, "Components": COMPONENT, "Architectures": "amd64"}
-    arguments = [argument for key, value in options.items() for argument in ("-o", f"APT::FTPArchive::Release::{key}={value}")]
+    options = {
+        "Origin": "Logbastion lab",
+        "Suite": SUITE,
+        "Codename": SUITE,
+        "Components": COMPONENT,
+        "Architectures": "amd64",
+    }
+    arguments = [
+        argument for key, value in options.items() for argument in ("-o", f"APT::FTPArchive::Release::{key}={value}")
+    ]
     release = run(["apt-ftparchive", *arguments, "release", suite], cwd=root)
     (suite / "Release").write_text(release, encoding="utf-8")
     environment = {**os.environ, "GNUPGHOME": str(_keyring())}

@@ -26,7 +26,9 @@ def run(
     try:
         result = subprocess.run(words, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise LabError(f"{purpose}: the command {words[0]} is not installed. `make venv` installs what the lab needs.") from error
+        raise LabError(
+            f"{purpose}: the command {words[0]} is not installed. `make venv` installs what the lab needs."
+        ) from error
     if result.returncode != 0:
         tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise LabError(f"{purpose} failed (exit code {result.returncode}):\n{tail}")
