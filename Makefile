@@ -1,0 +1,56 @@
+# Each target is a thin line over a real command; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long docs
+
+PYTHON := .venv/bin/python
+# Molecule and ansible-lint start ansible-playbook by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+PACKAGE_TESTS := $(PYTHON) -m pytest -q -c python_handlers/pyproject.toml --rootdir python_handlers python_handlers/tests
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+venv: ## Install what the control node needs: Debian packages and .venv
+	@lab/prepare-control-node.sh
+
+up: venv ## The main job: hosts, playbooks/site.yml, example application, traffic, a look at the result
+	$(PYTHON) -m lab up
+
+status: venv ## Hosts, events stored, targets, where to look
+	$(PYTHON) -m lab status
+
+down: venv ## Remove the lab's hosts, network and secrets (the cache of downloads stays)
+	$(PYTHON) -m lab down
+
+test: lint test-unit test-package test-roles test-stack ## All that CI runs; replaces a running lab and removes it at the end
+
+lint: venv ## Style, types, playbooks, roles, generated files
+	ruff check python_handlers lab tests roles molecule
+	ruff format --check python_handlers lab tests roles molecule
+	mypy
+	cd python_handlers && mypy
+	yamllint --strict .
+	ansible-lint --offline --profile production
+
+test-unit: venv ## Quick tests that need no host (under a minute)
+	$(PYTHON) -m pytest -q tests/unit
+	$(PACKAGE_TESTS) -m 'not integration and not packaging'
+
+test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
+	$(PACKAGE_TESTS) -m 'integration or packaging'
+
+test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13
+	molecule test --all
+
+test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
+	$(PYTHON) -m pytest -q tests/stack
+
+test-long: test ## Everything slower than `make test` (nothing yet)
+
+docs: venv ## Generate the roles' READMEs from their argument_specs
+	for role in roles/*/; do aar-doc "$$role" markdown; done
+
+lock: venv ## Pin the control node's packages (pyproject.toml) in requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command 'make lock' --group pyproject.toml:test pyproject.toml -o requirements.lock
