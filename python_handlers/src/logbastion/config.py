@@ -1,0 +1,223 @@
+"""One call that configures logging: ``LOGGING = logbastion.logging_config(...)``."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
+from logbastion.shipping.destinations import parse_destinations
+from logbastion.shipping.handler import ShippingHandler
+from logbastion.shipping.status import ShippingStatus
+from logbastion.shipping.tcp import TcpTlsTransport
+
+PREFIX: Final = "LOGBASTION_"
+# Django and its server attach handlers of their own to these; taken away, so that nothing is written twice.
+_WITH_OWN_HANDLERS: Final = ("django", "django.server")
+# These may not be silenced by a high root level: metrics, alerts and evidence hang on them.
+_ALWAYS_INFO: Final = (
+    "accounts", "finances", "security", "privacy", "performance", "system.log_management", "incidents",
+    "django.security",
+)  # fmt: skip
+
+
+class ConfigurationError(ValueError):
+    """A setting cannot work. The text says what is wrong and what to do."""
+
+
+def logging_config(
+    environment: str | None = None,
+    *,
+    service_name: str | None = None,
+    log_directory: str | os.PathLike[str] | None = None,
+    ingest: str | Sequence[str] | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    certificate_file: str | os.PathLike[str] | None = None,
+    key_file: str | os.PathLike[str] | None = None,
+    level: str | None = None,
+    console: bool | None = None,
+    prometheus: bool = True,
+    metric_loggers: Collection[str] = (),
+    queue_capacity: int = 20_000,
+) -> dict[str, Any]:
+    """Return a dict for :func:`logging.config.dictConfig`, which is also Django's ``LOGGING``.
+
+    What is not given comes from the environment variables ``LOGBASTION_ENVIRONMENT``, ``_SERVICE_NAME``,
+    ``_LOG_DIRECTORY``, ``_INGEST``, ``_CA_FILE``, ``_CERTIFICATE_FILE``, ``_KEY_FILE`` and ``_LEVEL``. An empty
+    variable counts as not set. Nothing is opened or connected here; the files are only looked at.
+
+    Args:
+        environment: ``production``, ``staging``, ``lab``...; small letters, digits, underscores. ``development`` when
+            nothing says otherwise.
+        service_name: ``service.name`` of the events; ``django`` when nothing says otherwise.
+        log_directory: where ``<stream>.log`` are written; without it no files.
+        ingest: ``host:port``, several separated by commas or as a sequence; without it nothing is sent.
+        ca_file: the authority that signed the ingest's certificate. Demanded with ``ingest``.
+        certificate_file: client certificate for the ingest.
+        key_file: its key.
+        level: the root logger's level, ``INFO`` by default. Security, audit and performance loggers log from INFO on
+            whatever it is.
+        console: whether events go to standard error too. By default only when there is neither a directory nor an
+            ingest.
+        prometheus: whether records are counted.
+        metric_loggers: further values for the label ``logger`` of ``django_log_messages_total``.
+        queue_capacity: events that may wait for the ingest.
+
+    Raises:
+        ConfigurationError: with a sentence, when something given here or in the environment cannot work.
+
+    """
+    environment = _checked_environment(environment or _variable("ENVIRONMENT") or DEFAULT_ENVIRONMENT)
+    formatter = {
+        "()": "logbastion.formatters.EventFormatter",
+        "service_name": service_name or _variable("SERVICE_NAME") or "django",
+        "environment": environment,
+    }
+    handlers: dict[str, dict[str, Any]] = {}
+    directory = log_directory or _variable("LOG_DIRECTORY")
+    if directory:
+        handlers["files"] = _handler("logbastion.files.StreamFileHandler", directory=str(_checked_directory(directory)))
+    destinations = ingest or _variable("INGEST")
+    certificate, key = certificate_file or _variable("CERTIFICATE_FILE"), key_file or _variable("KEY_FILE")
+    if bool(certificate) != bool(key):
+        given, missing = ("certificate_file", "key_file") if certificate else ("key_file", "certificate_file")
+        raise ConfigurationError(
+            f"{given} is set without {missing}: a client certificate and its key belong together. Set both "
+            f"({PREFIX}CERTIFICATE_FILE and {PREFIX}KEY_FILE) or neither."
+        )
+    if destinations:
+        handlers["shipping"] = _handler(
+            "logbastion.config.shipping_handler",
+            destinations=_checked_destinations(destinations),
+            ca_file=_checked_file("ca_file", "CA_FILE", ca_file or _variable("CA_FILE")),
+            certificate_file=certificate and _checked_file("certificate_file", "CERTIFICATE_FILE", certificate),
+            key_file=key and _checked_file("key_file", "KEY_FILE", key),
+            capacity=queue_capacity,
+            prometheus=prometheus,
+        )
+    if console or (console is None and not handlers):
+        handlers["console"] = _handler("logging.StreamHandler")
+    if prometheus:
+        _check_metrics_directory()
+        handlers["prometheus"] = {
+            "()": "logbastion.metrics.PrometheusLoggingHandler",
+            "known_loggers": list(metric_loggers),
+            "filters": ["correlation"],
+        }
+    root_level = _checked_level(level or _variable("LEVEL") or "INFO")
+    loggers: dict[str, dict[str, Any]] = {
+        name: {"handlers": [], "level": "NOTSET", "propagate": True} for name in _WITH_OWN_HANDLERS
+    }
+    if logging.getLevelName(root_level) > logging.INFO:
+        loggers.update({name: {"level": "INFO"} for name in _ALWAYS_INFO})
+    # With DEBUG on, Django logs every SQL statement with its parameters here, which are people's data.
+    loggers["django.db.backends"] = {"level": "INFO"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"correlation": {"()": "logbastion.correlation.CorrelationIdFilter"}},
+        "formatters": {"event": formatter},
+        "handlers": handlers,
+        "loggers": loggers,
+        "root": {"level": root_level, "handlers": list(handlers)},
+    }
+
+
+def shipping_handler(
+    destinations: Sequence[str],
+    *,
+    ca_file: str,
+    certificate_file: str | None = None,
+    key_file: str | None = None,
+    capacity: int = 20_000,
+    prometheus: bool = True,
+) -> ShippingHandler:
+    """Make the handler that :func:`logging_config` names; for ``"()"`` in a configuration of your own too.
+
+    Raises:
+        ValueError: see :class:`~logbastion.shipping.tcp.TcpTlsTransport`.
+
+    """
+    counters = None
+    if prometheus:
+        from logbastion.metrics import PipelineMetrics  # noqa: PLC0415 - a configuration without it needs no registry
+
+        counters = PipelineMetrics()
+    transport = TcpTlsTransport(destinations, ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
+    return ShippingHandler(transport, capacity=capacity, status=ShippingStatus(counters))
+
+
+def _handler(factory: str, **arguments: Any) -> dict[str, Any]:
+    name = "class" if factory.startswith("logging.") else "()"
+    return {name: factory, "formatter": "event", "filters": ["correlation"], **arguments}
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(PREFIX + name) or None
+
+
+def _checked_environment(name: str) -> str:
+    try:
+        return checked_environment(name)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _checked_level(name: str) -> str:
+    upper = name.upper() if isinstance(name, str) else ""
+    if upper not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+        raise ConfigurationError(f"The level {name!r} is unknown: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    return upper
+
+
+def _checked_destinations(given: str | Sequence[str]) -> list[str]:
+    try:
+        return [str(destination) for destination in parse_destinations(given)]
+    except ValueError as error:
+        raise ConfigurationError(f"ingest ({PREFIX}INGEST): {error}") from None
+
+
+def _checked_file(argument: str, variable: str, given: str | os.PathLike[str] | None) -> str:
+    where = f"{argument} ({PREFIX}{variable})"
+    if not given:
+        raise ConfigurationError(
+            f"{where} is not set, but ingest is: events are sent over verified TLS only. Name the PEM file of the "
+            "authority that signed the ingest's certificate."
+        )
+    path = Path(given)
+    if not path.is_file():
+        raise ConfigurationError(f"{where}: the file {path} does not exist or its directory may not be entered.")
+    if not os.access(path, os.R_OK):
+        raise ConfigurationError(f"{where}: the file {path} may not be read by this user (uid {os.geteuid()}).")
+    return str(path)
+
+
+def _checked_directory(given: str | os.PathLike[str]) -> Path:
+    where, path = f"log_directory ({PREFIX}LOG_DIRECTORY)", Path(given)
+    if path.is_dir():
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise ConfigurationError(
+                f"{where}: the directory {path} may not be written by this user (uid {os.geteuid()}). "
+                "Make the application's user its owner, with mode 0750."
+            )
+        return path
+    if path.exists():
+        raise ConfigurationError(f"{where}: {path} is not a directory.")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{where}: the directory {path} does not exist and cannot be created in {path.parent}. "
+            "Create it with mode 0750 for the application's user."
+        )
+    return path
+
+
+def _check_metrics_directory() -> None:
+    given = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if given and not (os.path.isdir(given) and os.access(given, os.W_OK | os.X_OK)):
+        raise ConfigurationError(
+            f"PROMETHEUS_MULTIPROC_DIR is {given}, which is not a directory that this user (uid {os.geteuid()}) may "
+            "write. Create it for the application's user, or do not set the variable for this command."
+        )

@@ -1,0 +1,1 @@
+"""The parts that need Django. They import the library; the library never imports them."""

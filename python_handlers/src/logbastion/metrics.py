@@ -1,0 +1,238 @@
+"""Prometheus metrics with the guide's names, right under one process and under several gunicorn workers.
+
+With ``PROMETHEUS_MULTIPROC_DIR`` set before Python starts, prometheus-client keeps its values in files there; a scrape
+adds those of all workers. Without it nothing is written. The metrics are made on first use, so that importing this
+module neither writes a file nor fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import cache
+from typing import Any, Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from logbastion.error_rate import ErrorRateCollector
+
+OTHER: Final = "other"
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+KNOWN_LOGGERS: Final = (
+    "accounts.auth", "finances.payments", "finances.stripe", "finances.pci_compliant", "security.events",
+    "privacy.gdpr", "business", "performance", "system.log_management", "incidents", "django", "django.request",
+    "django.security", "root",
+)  # fmt: skip
+"""Values of the label ``logger``; a child counts for its nearest parent here, everything else as ``other``."""
+SECURITY_EVENT_TYPES: Final = (
+    "authentication_failure", "authentication_success", "brute_force_attack", "data_access_anomaly",
+    "security_log_access", "permission_denied", "payment_security_event",
+)  # fmt: skip
+"""Values of the label ``event_type``; everything else counts as ``other``."""
+# The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+REQUEST_EVENT_TYPE: Final = "http_request"
+_SECURITY_LOGGERS: Final = ("accounts.auth", "security", "django.security", "finances.pci_compliant")
+
+
+class Instruments:
+    """The metrics of this package, registered once per process."""
+
+    def __init__(self) -> None:
+        self.log_messages = Counter("django_log_messages_total", "Log messages", ["level", "logger"])
+        self.request_duration = Histogram("django_request_duration_seconds", "Request duration", buckets=BUCKETS)
+        self.security_events = Counter("security_events_total", "Security events", ["event_type"])
+        self.queued = Counter("logbastion_events_queued_total", "Events put on the shipping queue")
+        self.shipped = Counter("logbastion_events_shipped_total", "Events handed over to the ingest")
+        self.dropped = Counter("logbastion_events_dropped_total", "Events given up by shipping", ["reason"])
+        self.failures = Counter("logbastion_shipping_failures_total", "Attempts to send that failed")
+        # Born at 0: an alert on increase() cannot see a series whose first value is 1.
+        for logger in (*KNOWN_LOGGERS, OTHER):
+            for level in LEVELS:
+                self.log_messages.labels(level=level, logger=logger)
+        for event_type in (*SECURITY_EVENT_TYPES, OTHER):
+            self.security_events.labels(event_type=event_type)
+        for reason in ("queue_full", "exit"):
+            self.dropped.labels(reason=reason)
+
+
+@cache
+def instruments() -> Instruments:
+    """Return the metrics, made on the first call.
+
+    Raises:
+        OSError: ``PROMETHEUS_MULTIPROC_DIR`` is set to a directory that is not there or cannot be written.
+
+    """
+    made = Instruments()
+    if not is_multiprocess():
+        REGISTRY.register(ErrorRateCollector(REGISTRY))
+    return made
+
+
+def is_multiprocess() -> bool:
+    """Say whether the values of several processes are added up."""
+    return bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+
+
+def scrape(accept: str = "") -> tuple[bytes, str]:
+    """Return the body and the content type of a scrape.
+
+    Args:
+        accept: the request's ``Accept`` header: Prometheus' text format or OpenMetrics.
+
+    """
+    instruments()
+    encoder, content_type = choose_encoder(accept)
+    registry = REGISTRY
+    if is_multiprocess():
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        directory = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+        registry.register(ErrorRateCollector(registry, os.path.join(directory, "error_rate.json")))
+    return encoder(registry), content_type
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Gunicorn's hook: removes the gauges of a worker that has ended. Import it in ``gunicorn.conf.py``."""
+    if is_multiprocess():
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+class _Serial:
+    """Runs updates one after the other, also across signals and forks.
+
+    prometheus-client's locks are not re-entrant: a signal handler that logs while its own thread is counting, or a
+    fork while another thread is, would hang for ever. So every update of this package goes through one re-entrant
+    lock that a fork waits for, and an update within an update is put off until the outer one is done.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._busy = False
+        self._later: deque[Callable[[], object]] = deque()
+
+    def __call__(self, update: Callable[[], object]) -> None:
+        with self.lock:
+            self._later.append(update)
+            if self._busy:
+                return
+            self._busy = True
+            try:
+                while self._later:
+                    self._later.popleft()()
+            finally:
+                self._busy = False
+
+
+_serial = _Serial()
+os.register_at_fork(
+    before=_serial.lock.acquire, after_in_parent=_serial.lock.release, after_in_child=_serial.lock.release
+)
+
+
+def observe_request(seconds: float) -> None:
+    """Count one request in ``django_request_duration_seconds``."""
+    _serial(lambda: instruments().request_duration.observe(seconds))
+
+
+class PipelineMetrics:
+    """The Prometheus side of :class:`logbastion.shipping.status.ShippingStatus`."""
+
+    def __init__(self) -> None:
+        instruments()
+
+    def queued(self, count: int) -> None:
+        """Count events that were put on the queue."""
+        _serial(lambda: instruments().queued.inc(count))
+
+    def shipped(self, count: int) -> None:
+        """Count events that were handed over."""
+        _serial(lambda: instruments().shipped.inc(count))
+
+    def dropped(self, count: int, reason: str) -> None:
+        """Count events that were given up."""
+        _serial(lambda: instruments().dropped.labels(reason=reason).inc(count))
+
+    def failed(self) -> None:
+        """Count an attempt to send that failed."""
+        _serial(instruments().failures.inc)
+
+
+class PrometheusLoggingHandler(logging.Handler):
+    """Counts log messages and security events, and observes request durations (guide, "Prometheus Metrics").
+
+    * ``django_log_messages_total{level,logger}``: every record. Levels between two known ones count as the lower.
+    * ``security_events_total{event_type}``: records of the security loggers that have an ``event_type`` or, as the
+      guide's detector writes, an ``alert_type``. A failed ``authentication_attempt`` counts as
+      ``authentication_failure``, which is what the alert SecurityBreach looks at.
+    * ``django_request_duration_seconds``: records that carry ``duration_ms`` and are requests, that is, have the
+      ``event_type`` ``http_request`` or none. Durations of other operations would falsify the percentile.
+
+    Args:
+        known_loggers: further values of the label ``logger``.
+
+    """
+
+    def __init__(self, known_loggers: Collection[str] = ()) -> None:
+        super().__init__()
+        self._known = frozenset(KNOWN_LOGGERS) | frozenset(known_loggers)
+        made = instruments()
+        for logger in known_loggers:
+            for level in LEVELS:
+                made.log_messages.labels(level=level, logger=logger)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count the record."""
+        try:
+            _serial(lambda: self._count(record))
+        except Exception:  # logging never stops the application
+            self.handleError(record)
+
+    def _count(self, record: logging.LogRecord) -> None:
+        made = instruments()
+        made.log_messages.labels(level=_level(record.levelno), logger=self._label(record.name)).inc()
+        event_type = security_event_type(record)
+        if event_type is not None:
+            made.security_events.labels(event_type=event_type).inc()
+        milliseconds = getattr(record, "duration_ms", None)
+        if (
+            isinstance(milliseconds, (int, float))
+            and math.isfinite(milliseconds)
+            and milliseconds >= 0
+            and getattr(record, "event_type", REQUEST_EVENT_TYPE) == REQUEST_EVENT_TYPE
+        ):
+            made.request_duration.observe(milliseconds / 1000)
+
+    def _label(self, name: str) -> str:
+        while name:
+            if name in self._known:
+                return name
+            name = name.rpartition(".")[0]
+        return OTHER
+
+
+def _level(number: int) -> str:
+    return LEVELS[min(max(number // 10, 1), 5) - 1]
+
+
+def security_event_type(record: logging.LogRecord) -> str | None:
+    """Return the label ``event_type`` of a record, or None when it is no security event."""
+    if not any(record.name == name or record.name.startswith(name + ".") for name in _SECURITY_LOGGERS):
+        return None
+    event_type = getattr(record, "event_type", None) or getattr(record, "alert_type", None)
+    if event_type is None:
+        return None
+    if event_type == "authentication_attempt":
+        success = getattr(record, "success", None)
+        event_type = "authentication_success" if success is True else "authentication_failure"
+    if isinstance(event_type, str) and event_type in SECURITY_EVENT_TYPES:
+        return event_type
+    # pci_compliant logs ordinary transactions too; only its security events are counted.
+    return None if record.name.startswith("finances.") else OTHER

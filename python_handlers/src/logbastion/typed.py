@@ -1,0 +1,81 @@
+"""Moves values of ``extra`` to the typed fields ``security.*`` and ``performance.*``, where their type allows it.
+
+The guide's helper events give ``source_ip``, ``user_agent``, ``risk_score``, ``duration_ms``, ``operation`` and
+``success`` flat in ``extra``; its mapping wants them in two objects. Both spellings are taken. A value that the mapping
+would refuse (an address that is none, a duration that is text) stays in ``extra``, because a refused field would cost
+the whole event.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Final
+
+_FLOAT_LIMIT: Final = 3.4e38
+"""Elasticsearch refuses a ``float`` that is not finite in 32 bits."""
+_MAX_OPERATION_BYTES: Final = 1024
+
+
+def _is_ip(value: object) -> bool:
+    if not isinstance(value, str) or "%" in value:  # Elasticsearch refuses the zone of fe80::1%eth0
+        return False
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _FLOAT_LIMIT
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_keyword(value: object) -> bool:
+    return isinstance(value, str) and len(value.encode()) <= _MAX_OPERATION_BYTES
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_SECURITY: Final = {"source_ip": _is_ip, "user_agent": _is_text, "risk_score": _is_float}
+_PERFORMANCE: Final = {"duration_ms": _is_float, "operation": _is_keyword, "success": _is_bool}
+
+
+def _take(extra: dict[str, Any], group: str, fields: dict[str, Any], flat: tuple[str, ...]) -> dict[str, Any]:
+    taken: dict[str, Any] = {}
+    for name in flat:
+        if name in extra and fields[name](extra[name]):
+            taken[name] = extra.pop(name)
+    nested = extra.get(group)
+    if isinstance(nested, dict):
+        for name, fits in fields.items():
+            if name in nested and fits(nested[name]):
+                taken[name] = nested.pop(name)
+        if not nested:
+            del extra[group]
+    return taken
+
+
+def take_security(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Move what fits from ``extra`` into ``event["security"]``."""
+    taken = _take(extra, "security", _SECURITY, tuple(_SECURITY))
+    if taken:
+        event["security"] = taken
+
+
+def take_performance(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Move what fits from ``extra`` into ``event["performance"]``.
+
+    A flat ``success`` is the outcome of an operation only beside ``duration_ms`` or ``operation``; alone (as in the
+    guide's log-in event) it says something else and stays in ``extra``.
+    """
+    measured = "duration_ms" in extra or "operation" in extra
+    flat = tuple(_PERFORMANCE) if measured else ("duration_ms", "operation")
+    taken = _take(extra, "performance", _PERFORMANCE, flat)
+    if taken:
+        event["performance"] = taken
