@@ -71,7 +71,7 @@ def test_download_with_another_checksum_is_refused(monkeypatch, tmp_path):
         return ""
 
     monkeypatch.setattr(elasticsearch_package, "run", download)
-    with pytest.raises(LabError, match="has the SHA-256 .* expected 215d5f3d"):
+    with pytest.raises(LabError, match=r"has the SHA-256 .* expected 215d5f3d"):
         elasticsearch_package.ensure_package()
     assert list(tmp_path.rglob("*.zip")) == []
     assert list(tmp_path.rglob("*.deb")) == []

@@ -1,0 +1,88 @@
+"""The events that the example application's traffic left behind: numbered, complete, typed as the mapping says."""
+
+import re
+from collections import Counter
+
+import pytest
+from elasticsearch.helpers import scan
+
+from lab import hosts, stack, traffic
+from tests.stack.conftest import wait_until_complete
+
+pytestmark = pytest.mark.usefixtures("running")
+
+REQUESTS = 120
+
+
+@pytest.fixture(scope="module")
+def run_of_traffic(deployed_again) -> dict:
+    summary = traffic.send(REQUESTS, seed=7)
+    assert all(each.complete for each in wait_until_complete())
+    return summary
+
+
+def search(stream: str, query: dict) -> list[dict]:
+    client = stack.elasticsearch(stack.READER_OF_STREAM[stream])
+    return [hit["_source"] for hit in scan(client, index=stack.index(stream), query={"query": query})]
+
+
+def number_of(stream: str, query: dict) -> int:
+    client = stack.elasticsearch(stack.READER_OF_STREAM[stream])
+    return client.count(index=stack.index(stream), query=query)["count"]
+
+
+def test_every_numbered_request_has_exactly_one_request_event(run_of_traffic):
+    prefix = f"traffic-{run_of_traffic['run']}-"
+    found = [
+        event["correlation_id"]
+        for stream in ("application", "performance")
+        for event in search(stream, {"prefix": {"correlation_id": prefix}})
+        if event.get("event_type") == "request"
+    ]
+    numbers = Counter(int(re.fullmatch(re.escape(prefix) + r"0*(\d+)", each).group(1)) for each in found)
+    wanted = range(run_of_traffic["first"], run_of_traffic["last"] + 1)
+    assert [number for number in wanted if numbers[number] != 1] == []
+
+
+def test_events_of_one_request_share_its_correlation_id(run_of_traffic):
+    prefix = f"traffic-{run_of_traffic['run']}-"
+    failed = search(
+        "application",
+        {"bool": {"filter": [{"prefix": {"correlation_id": prefix}}, {"exists": {"field": "error.type"}}]}},
+    )
+    assert failed, "the page that fails was visited"
+    for event in failed:
+        assert event["error"]["stack_trace"].startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("stream", "guide", "ecs"),
+    [
+        ("application", "level", "log.level"),
+        ("application", "logger", "log.logger"),
+        ("application", "correlation_id", "http.request.id"),
+        ("audit", "event_type", "event.action"),
+        ("security", "security.source_ip", "source.ip"),
+    ],
+)
+def test_guide_and_ecs_names_find_the_same_events(run_of_traffic, stream, guide, ecs):
+    by_guide = number_of(stream, {"exists": {"field": guide}})
+    assert by_guide > 0
+    assert number_of(stream, {"exists": {"field": ecs}}) == by_guide
+
+
+def test_identifiers_are_searchable_as_number_and_as_keyword(run_of_traffic):
+    with_user = number_of("audit", {"exists": {"field": "user_id"}})
+    assert with_user > 0
+    assert number_of("audit", {"exists": {"field": "user.id"}}) == with_user
+    assert number_of("audit", {"range": {"user_id": {"gte": 1}}}) == with_user
+
+
+def test_addresses_and_durations_are_typed(run_of_traffic):
+    assert number_of("security", {"term": {"security.source_ip": "0.0.0.0/0"}}) > 0
+    assert number_of("performance", {"range": {"performance.duration_ms": {"gt": 0}}}) > 0
+
+
+def test_nothing_is_in_the_dead_letters(run_of_traffic):
+    listing = hosts.execute(stack.OBSERVER, "sh", "-c", "cat /var/log/logbastion-ingest/*.log* 2>/dev/null || true")
+    assert listing == ""
