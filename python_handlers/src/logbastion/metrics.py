@@ -31,7 +31,7 @@ KNOWN_LOGGERS: Final = (
 )  # fmt: skip
 """Values of the label ``logger``; a child counts for its nearest parent here, everything else as ``other``."""
 SECURITY_EVENT_TYPES: Final = (
-    "authentication_failure", "authentication_success", "brute_force_attack", "data_access_anomaly",
+    "authentication_failure", "authentication_success", "logout", "brute_force_attack", "data_access_anomaly",
     "security_log_access", "permission_denied", "payment_security_event",
 )  # fmt: skip
 """Values of the label ``event_type``; everything else counts as ``other``."""

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Visits every page of the example, each request with a numbered correlation id.
+
+    python traffic.py --url https://app:8443 --ca ca.crt --credentials credentials.json --requests 200
+
+Each request carries ``X-Correlation-ID: traffic-<run>-<number>`` and makes exactly one event ``http_request``, so what
+is lost or doubled on the way to the store shows by its number. TLS is verified. Ends with 0 when every page answered
+as it should, 1 when one did not, 2 when the run could not be made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import http.client
+import http.cookies
+import json
+import random
+import re
+import secrets
+import ssl
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CARD, DECLINED, UNREACHABLE = "4242424242424242", "4000000000000002", "4000000000000119"
+SCHOOLS = 5
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+STUDENT = re.compile(r'<option value="(\d+)"')
+
+
+class RunEndedError(Exception):
+    """The wanted number of requests was made, or the time is over."""
+
+
+@dataclass
+class Answer:
+    """What a page said."""
+
+    status: int
+    body: str
+
+
+@dataclass
+class Run:
+    """Numbers requests, makes them, and keeps count."""
+
+    url: urllib.parse.SplitResult
+    context: ssl.SSLContext | None
+    limit: int
+    deadline: float
+    run_id: str
+    number: int = 0
+    statuses: collections.Counter[str] = field(default_factory=collections.Counter)
+    unexpected: list[dict[str, object]] = field(default_factory=list)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        cookies: dict[str, str],
+        expected: tuple[int, ...],
+        form: dict[str, str] | None = None,
+    ) -> Answer:
+        """Make one request.
+
+        Raises:
+            RunEndedError: there are none left to make.
+
+        """
+        if self.number >= self.limit or time.monotonic() >= self.deadline:
+            raise RunEndedError
+        self.number += 1
+        correlation_id = f"traffic-{self.run_id}-{self.number}"
+        headers = {
+            "X-Correlation-ID": correlation_id,
+            "User-Agent": "aprende-school-traffic/1",
+            "Referer": urllib.parse.urlunsplit(self.url) + "/",
+            "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
+        }
+        body = None
+        if form is not None:
+            body = urllib.parse.urlencode(form)
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        problem, answer = None, Answer(0, "")
+        try:
+            answer, returned_id = self._exchange(method, path, body, headers, cookies)
+            if answer.status not in expected:
+                problem = f"answered {answer.status}, expected {' or '.join(map(str, expected))}"
+            elif returned_id != correlation_id:
+                problem = f"came back with the correlation id {returned_id}"
+        except (OSError, http.client.HTTPException) as error:
+            problem = f"no answer: {error}"
+        self.statuses[str(answer.status) if answer.status else "no answer"] += 1
+        if problem:
+            self.unexpected.append({"number": self.number, "request": f"{method} {path}", "problem": problem})
+        return answer
+
+    def _exchange(
+        self, method: str, path: str, body: str | None, headers: dict[str, str], cookies: dict[str, str]
+    ) -> tuple[Answer, str | None]:
+        host, port = self.url.hostname or "", self.url.port
+        if self.context:
+            connection = http.client.HTTPSConnection(host, port, timeout=30, context=self.context)
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=30)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", "replace")
+            for header in response.headers.get_all("Set-Cookie", []):
+                for name, morsel in http.cookies.SimpleCookie(header).items():
+                    cookies[name] = morsel.value
+            return Answer(response.status, text), response.headers.get("X-Correlation-ID")
+        finally:
+            connection.close()
+
+
+class Visitor:
+    """One browser: cookies, a user name and a password."""
+
+    def __init__(self, run: Run, username: str, password: str, chance: random.Random) -> None:
+        self._run, self._chance = run, chance
+        self._username, self._password = username, password
+        self._cookies: dict[str, str] = {}
+        self._own_school: int | None = None
+
+    def log_in(self) -> None:
+        """Log in through the form."""
+        token = self._token(self._get("/login/", 200).body)
+        form = {"username": self._username, "password": self._password, "csrfmiddlewaretoken": token}
+        self._run.request("POST", "/login/", self._cookies, (302,), form)
+
+    def fail_to_log_in(self) -> None:
+        """Try a wrong password, as a visitor of one's own."""
+        cookies: dict[str, str] = {}
+        token = self._token(self._run.request("GET", "/login/", cookies, (200,)).body)
+        wrong = {"username": f"{self._username}@example.org", "password": "wrong", "csrfmiddlewaretoken": token}
+        self._run.request("POST", "/login/", cookies, (200,), wrong)
+
+    def log_out(self) -> None:
+        """Log out."""
+        token = self._token(self._get("/", 200).body)
+        self._run.request("POST", "/logout/", self._cookies, (302,), {"csrfmiddlewaretoken": token})
+        self._cookies.clear()
+
+    def visits(self) -> list[Callable[[], object]]:
+        """Return every kind of visit once, in random order."""
+        kinds: list[Callable[[], object]] = [
+            lambda: self._get("/", 200),
+            lambda: self._get("/search/?" + urllib.parse.urlencode({"q": self._chance.choice("aei")}), 200),
+            lambda: self._get("/search/", 200),
+            *[(lambda school=school: self._get(f"/schools/{school}/", 200, 403)) for school in range(1, SCHOOLS + 1)],
+            lambda: self.pay(CARD, 200),
+            lambda: self.pay(DECLINED, 402),
+            lambda: self._get("/my-data/", 200),
+            lambda: self._get("/report/", 200),
+            lambda: self._get("/broken/", 500),
+            lambda: self._get("/nothing-here/", 404),
+            self.fail_to_log_in,
+        ]
+        self._chance.shuffle(kinds)
+        return kinds
+
+    def pay(self, card: str, expected: int) -> None:
+        """Pay something for the first student; while payments are paused, 503 is right as well."""
+        page = self._get("/payments/new/", 200).body
+        student = STUDENT.search(page)
+        form = {
+            "csrfmiddlewaretoken": self._token(page),
+            "student": student.group(1) if student else "0",
+            "amount": f"{self._chance.randint(5, 200)}.{self._chance.randint(0, 99):02d}",
+            "card_number": card,
+        }
+        self._run.request("POST", "/payments/new/", self._cookies, (expected, 503), form)
+
+    def _get(self, path: str, *expected: int) -> Answer:
+        return self._run.request("GET", path, self._cookies, expected)
+
+    @staticmethod
+    def _token(page: str) -> str:
+        found = TOKEN.search(page)
+        return found.group(1) if found else ""
+
+
+def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outage: bool) -> None:
+    """Visit until the run ends; with ``outage`` the last visit is a payment while the provider is away."""
+    total = run.limit
+    run.limit = total - 4 if outage else total  # log-in and payment take two requests each
+    try:
+        while True:
+            for user in users:
+                visitor = Visitor(run, user["username"], user["password"], chance)
+                visitor.log_in()
+                for visit in visitor.visits():
+                    visit()
+                visitor.log_out()
+    except RunEndedError:
+        pass
+    run.limit = total
+    if outage:
+        try:
+            visitor = Visitor(run, users[0]["username"], users[0]["password"], chance)
+            visitor.log_in()
+            visitor.pay(UNREACHABLE, 503)
+        except RunEndedError:
+            pass
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Visits the pages of the example with numbered correlation ids.")
+    parser.add_argument("--url", required=True, help="https://host:port; http only for 127.0.0.1 and localhost")
+    parser.add_argument("--ca", type=Path, help="PEM file of the authority that signed the server's certificate")
+    parser.add_argument("--credentials", type=Path, required=True, help="file that load_example_data has written")
+    parser.add_argument("--requests", type=int, default=200, help="how many requests, exactly (default 200)")
+    parser.add_argument("--seconds", type=float, default=300, help="end after this time at the latest (default 300)")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of the pages (default 1)")
+    parser.add_argument(
+        "--payment-outage",
+        action="store_true",
+        help="end with a payment while the provider is away: a CRITICAL event and an incident",
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run, print the summary, return the exit code."""
+    options = arguments()
+    url = urllib.parse.urlsplit(options.url.rstrip("/"))
+    local = url.hostname in {"127.0.0.1", "::1", "localhost"}
+    if url.scheme != "https" and not (url.scheme == "http" and local):
+        print(f"--url {options.url}: write https://host:port; http only reaches this machine itself.", file=sys.stderr)
+        return 2
+    try:
+        context = ssl.create_default_context(cafile=options.ca) if url.scheme == "https" else None
+        users = json.loads(options.credentials.read_text(encoding="utf-8"))["users"]
+    except (OSError, ValueError, KeyError) as error:
+        print(f"The run cannot begin: {error}", file=sys.stderr)
+        return 2
+    begin = time.monotonic()
+    run = Run(url, context, options.requests, begin + options.seconds, secrets.token_hex(4))
+    visit_all(run, users, random.Random(options.seed), options.payment_outage)  # noqa: S311 - an order, not a secret
+    summary = {
+        "run": run.run_id,
+        "correlation_id_prefix": f"traffic-{run.run_id}-",
+        "first": 1 if run.number else 0,
+        "last": run.number,
+        "requests": run.number,
+        "statuses": dict(sorted(run.statuses.items())),
+        "unexpected": run.unexpected,
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+    if options.json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print(
+            f"run {run.run_id}: {run.number} requests in {summary['seconds']} s, "
+            f"traffic-{run.run_id}-1 to -{run.number}"
+        )
+        print("  by status: " + ", ".join(f"{status}: {count}" for status, count in sorted(run.statuses.items())))
+        for item in run.unexpected[:20]:
+            print(f"  {item['number']}: {item['request']} {item['problem']}")
+    if run.number < options.requests:
+        print(f"Only {run.number} of {options.requests} requests were made in {options.seconds:g} s.", file=sys.stderr)
+        return 1
+    return 1 if run.unexpected else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
