@@ -24,7 +24,7 @@ def send(number_of_requests: int, seed: int = 1) -> dict:
         ],
         what="Sending traffic to the example application",
     )  # fmt: skip
-    return json.loads(summary.splitlines()[-1])
+    return json.loads(summary)
 
 
 def _credentials() -> Path:
