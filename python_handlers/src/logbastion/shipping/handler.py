@@ -85,6 +85,7 @@ class ShippingHandler(logging.Handler):
         self._pending: list[bytes] = []
         self._outage = Outage()
         self._no_threads = False
+        self._failing = False
         self._size_lock = threading.RLock()
         self._size = 0
         self.status.reset()
@@ -116,8 +117,15 @@ class ShippingHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait until everything queued has been handed over, for at most the exit time-out."""
-        self.wait(self._exit_timeout)
+        """Wait until everything queued has been handed over, for at most the exit time-out.
+
+        While the receiver is away it returns at once: ``logging.shutdown`` calls it before :meth:`close`, and the end
+        of a process should not wait twice.
+        """
+        deadline = time.monotonic() + self._exit_timeout
+        while not self._failing and time.monotonic() < deadline and not self.wait(0.05):
+            if self._thread is None:
+                return
 
     def wait(self, timeout: float) -> bool:
         """Wait until everything queued has been handed over, and say whether it has.
@@ -183,12 +191,14 @@ class ShippingHandler(logging.Handler):
         while not (self._closing.is_set() and self._is_empty()):
             try:
                 self._step()
+                self._failing = False
                 backoff.reset()
             except Exception as error:  # the thread must outlive whatever a transport does
                 if not isinstance(error, TransportError):
                     self.status.failed(f"{type(error).__name__}: {error}")
                 else:
                     self.status.failed(str(error))
+                self._failing = True
                 self._outage.begin(self.status.last_error or "")
                 self._wake.clear()
                 if self._closing.is_set():

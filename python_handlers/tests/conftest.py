@@ -1,0 +1,77 @@
+"""What several tests need: certificates, a TLS receiver that can be killed, loggers of their own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from sink import Certificates, Sink
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"), trustme.CA())
+
+
+@pytest.fixture
+def sink(certificates: Certificates) -> Iterator[Sink]:
+    made = Sink(certificates)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def logger(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+    """A logger that nobody else has, without propagation."""
+    made = logging.getLogger(f"test.{request.node.name}")
+    made.setLevel(logging.DEBUG)
+    made.propagate = False
+    yield made
+    for handler in list(made.handlers):
+        made.removeHandler(handler)
+        handler.close()
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("LOGBASTION_", "PROMETHEUS_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def root_logging() -> Iterator[None]:
+    """Gives the root logger back as it was, and closes what a test has put there."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    for handler in list(root.handlers):
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Poll until the condition holds; fail when it never does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise AssertionError("the condition did not come true in time")
+        time.sleep(0.01)
+
+
+def read_lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)

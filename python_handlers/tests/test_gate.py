@@ -1,0 +1,34 @@
+import json
+import logging
+
+import pytest
+
+from logbastion import EventFormatter
+from logbastion.gate import is_forbidden_key
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["password", "new_password1", "userPassword", "PASSWD", "api_token", "csrfmiddlewaretoken", "access_tokens",
+     "client_secret", "Authorization", "HTTP_AUTHORIZATION", "Set-Cookie", "card_number", "cardNumber", "cvv", "cvc",
+     "card_cvv2", "pan", "sessionid", "session_key", "api-key", "private_key", "otp", "senha", "credentials"],
+)  # fmt: skip
+def test_forbidden(key):
+    assert is_forbidden_key(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["payment_intent_id", "card_last_four", "card_brand", "payment_method_type", "company", "pinned", "japan", "span",
+     "secretary_id", "event_type", "search_length", "token_count", "student_id", "author", "failure_reason"],
+)  # fmt: skip
+def test_allowed(key):
+    assert not is_forbidden_key(key)
+
+
+def test_dropped_at_any_depth():
+    made = logging.LogRecord("a", 20, "f", 1, "m", (), None)
+    made.__dict__.update({"password": "p1", "data": [{"headers": {"Cookie": "p2", "Accept": "kept"}}], "cvv": "p3"})
+    line = EventFormatter().format(made)
+    assert json.loads(line)["extra"] == {"data": [{"headers": {"Accept": "kept"}}]}
+    assert not any(secret in line for secret in ("p1", "p2", "p3"))
