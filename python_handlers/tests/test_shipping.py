@@ -308,7 +308,7 @@ def test_the_end_of_a_process_is_bounded_while_the_receiver_is_away(certificates
 def test_threads_and_descriptors_do_not_leak(certificates, ship, logger, sink):
     handler = ship(sink.address, exit_timeout=20)
     log_numbers(logger, 0, 1)
-    eventually(lambda: sink.numbers())
+    eventually(sink.numbers)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(1, 6):
         sink.stop()

@@ -13,10 +13,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -27,16 +26,16 @@ Sample = tuple[float, float, float]
 
 
 class ErrorRateCollector(Collector):
-    """Collects ``error_rate`` from the counters of a registry.
+    """Collects ``error_rate`` from the counters that ``source`` gives.
 
     Args:
-        registry: has ``django_log_messages_total``.
+        source: returns metrics, ``django_log_messages_total`` among them; must not ask this collector in turn.
         history_file: where the earlier samples are kept for all workers; None keeps them in memory.
 
     """
 
-    def __init__(self, registry: CollectorRegistry, history_file: str | None = None) -> None:
-        self._registry = registry
+    def __init__(self, source: Callable[[], Iterable[Metric]], history_file: str | None = None) -> None:
+        self._source = source
         self._file = history_file
         self._memory: list[Sample] = []
         self._lock = threading.Lock()
@@ -67,7 +66,7 @@ class ErrorRateCollector(Collector):
 
     def _sample(self) -> Sample:
         messages = errors = 0.0
-        for metric in self._registry.restricted_registry(["django_log_messages_total"]).collect():
+        for metric in self._source():
             for sample in metric.samples:
                 if sample.name == "django_log_messages_total":
                     messages += sample.value

@@ -40,7 +40,8 @@ def event_id(record: logging.LogRecord) -> str:
     known: str | None = record.__dict__.get(_ID)
     if known is None:
         try:
-            moment = int(record.created * 1_000_000_000)
+            # float() first: text times a thousand million would be a text of gigabytes.
+            moment = int(float(record.created) * 1_000_000_000)
         except (TypeError, ValueError, OverflowError):
             moment = time.time_ns()
         known = record.__dict__.setdefault(_ID, uuid7(moment))

@@ -72,7 +72,7 @@ def instruments() -> Instruments:
     """
     made = Instruments()
     if not is_multiprocess():
-        REGISTRY.register(ErrorRateCollector(REGISTRY))
+        REGISTRY.register(ErrorRateCollector(made.log_messages.collect))
     return made
 
 
@@ -93,9 +93,9 @@ def scrape(accept: str = "") -> tuple[bytes, str]:
     registry = REGISTRY
     if is_multiprocess():
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        workers = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         directory = os.environ["PROMETHEUS_MULTIPROC_DIR"]
-        registry.register(ErrorRateCollector(registry, os.path.join(directory, "error_rate.json")))
+        registry.register(ErrorRateCollector(workers.collect, os.path.join(directory, "error_rate.json")))
     return encoder(registry), content_type
 
 

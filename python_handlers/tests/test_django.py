@@ -1,0 +1,171 @@
+import asyncio
+import json
+import logging
+import os
+
+import pytest
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
+import django
+
+django.setup()
+from django.test import AsyncClient, Client, override_settings  # noqa: E402
+
+from logbastion import CorrelationIdFilter, EventFormatter, get_correlation_id  # noqa: E402
+
+
+class Memory(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.addFilter(CorrelationIdFilter())
+        self.events = []
+        self.setFormatter(EventFormatter())
+
+    def emit(self, record):
+        self.events.append(json.loads(self.format(record)))
+
+    def of(self, logger):
+        return [event for event in self.events if event["logger"] == logger]
+
+
+@pytest.fixture
+def memory(root_logging):
+    handler = Memory()
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    return handler
+
+
+@pytest.fixture
+def client():
+    return Client(raise_request_exception=False)
+
+
+def test_a_well_formed_id_is_taken_over_and_on_every_record(client, memory):
+    response = client.get("/hello/maria/", headers={"X-Correlation-ID": "traffic-1-7"})
+    assert response.headers["X-Correlation-ID"] == "traffic-1-7"
+    assert response.json() == {"correlation_id": "traffic-1-7"}
+    assert [event["correlation_id"] for event in memory.events] == ["traffic-1-7"] * 3
+    assert get_correlation_id() is None
+
+
+@pytest.mark.parametrize("bad", ["a b", "a\x00", "x" * 129, "<script>", "", "á"])
+def test_another_id_is_replaced(client, memory, bad):
+    response = client.get("/hello/x/", headers={"X-Correlation-ID": bad})
+    made = response.headers["X-Correlation-ID"]
+    assert made != bad
+    assert len(made) == 36
+    assert {event["correlation_id"] for event in memory.events} == {made}
+
+
+def test_user_and_school_are_there_once_they_are_known(client, memory):
+    client.get("/hello/x/")
+    first, second = memory.of("business.hello")
+    assert "user_id" not in first
+    assert (second["user_id"], second["school_id"]) == (12, 3)
+    assert memory.of("performance")[0]["user_id"] == 12
+
+
+def test_one_event_for_each_request_with_the_pattern_not_the_path(client, memory):
+    client.get("/hello/maria/?token=abc")
+    (event,) = memory.of("performance")
+    assert event["event_type"] == "http_request"
+    assert event["performance"]["operation"] == "GET /hello/<str:name>/"
+    assert event["performance"]["success"] is True
+    assert event["performance"]["duration_ms"] > 0
+    assert event["extra"] == {"http_method": "GET", "http_status": 200, "route": "/hello/<str:name>/"}
+    assert event["security"] == {"source_ip": "127.0.0.1"}
+    assert "maria" not in json.dumps(memory.events)
+
+
+def test_a_failing_page_is_logged_with_its_id_and_without_the_query(client, memory):
+    response = client.get("/broken/?token=abc", headers={"X-Correlation-ID": "c-1"})
+    assert response.status_code == 500
+    assert response.headers["X-Correlation-ID"] == "c-1"
+    (error,) = memory.of("django.request")
+    assert error["error"]["type"] == "ValueError"
+    assert error["correlation_id"] == "c-1"
+    assert error["extra"]["request"] == {"method": "GET", "path": "/broken/"}
+    assert "abc" not in json.dumps(memory.events)
+    assert memory.of("performance")[0]["performance"]["success"] is False
+
+
+def test_unknown_paths_and_methods_do_not_make_new_operations(client, memory):
+    client.get("/nothing/here/")
+    client.generic("BREW", "/hello/x/")
+    operations = [event["performance"]["operation"] for event in memory.of("performance")]
+    assert operations == ["GET (no route)", "OTHER /hello/<str:name>/"]
+
+
+def test_quiet_paths(client, memory):
+    assert client.get("/healthz").headers["X-Correlation-ID"]
+    assert memory.of("performance") == []
+
+
+def test_under_asgi(memory):
+    async def requests():
+        client = AsyncClient()
+        return await asyncio.gather(
+            *(client.get("/async/", headers={"X-Correlation-ID": f"a-{number}"}) for number in range(10))
+        )
+
+    for number, response in enumerate(asyncio.run(requests())):
+        assert response.json() == {"correlation_id": f"a-{number}"}
+        assert response.headers["X-Correlation-ID"] == f"a-{number}"
+    assert sorted(event["correlation_id"] for event in memory.of("performance")) == sorted(f"a-{n}" for n in range(10))
+
+
+def test_a_lazy_user_is_not_loaded_for_a_log_record(rf_request):
+    from django.utils.functional import SimpleLazyObject
+
+    from logbastion.django.middleware import _user_id_of
+
+    asked = []
+    user = type("User", (), {"is_authenticated": True, "pk": 9})()
+    rf_request.user = SimpleLazyObject(lambda: asked.append(1) or user)
+    assert _user_id_of(rf_request) is None
+    assert asked == []
+    assert rf_request.user.is_authenticated
+    assert _user_id_of(rf_request) == 9
+
+
+@pytest.fixture
+def rf_request():
+    from django.test import RequestFactory
+
+    return RequestFactory().get("/")
+
+
+class TestMetricsPage:
+    def test_without_a_token_file_only_debug_is_let_in(self, client, clean_environment):
+        response = client.get("/metrics")
+        assert response.status_code == 401
+        assert b"LOGBASTION_METRICS_TOKEN_FILE" in response.content
+        with override_settings(DEBUG=True):
+            assert client.get("/metrics").status_code == 200
+
+    @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic dG9rZW4=", "Bearer", "Bearer tokenx", "Bearer á"])
+    def test_absent_or_wrong_tokens(self, client, tmp_path, header):
+        (tmp_path / "token").write_text("token\n")
+        with override_settings(LOGBASTION_METRICS_TOKEN_FILE=tmp_path / "token", DEBUG=True):
+            response = client.get("/metrics", headers={"Authorization": header} if header else {})
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        assert b"django_log_messages_total" not in response.content
+
+    @pytest.mark.parametrize("content", ["", "\n", None])
+    def test_an_empty_or_missing_token_file_lets_nobody_in(self, client, tmp_path, content):
+        if content is not None:
+            (tmp_path / "token").write_text(content)
+        with override_settings(LOGBASTION_METRICS_TOKEN_FILE=tmp_path / "token", DEBUG=True):
+            response = client.get("/metrics", headers={"Authorization": "Bearer "})
+        assert response.status_code == 401
+        assert b"empty or cannot be read" in response.content
+
+    def test_the_right_token_from_the_environment(self, client, tmp_path, monkeypatch):
+        (tmp_path / "token").write_text("token\n")
+        monkeypatch.setenv("LOGBASTION_METRICS_TOKEN_FILE", str(tmp_path / "token"))
+        response = client.get("/metrics", headers={"Authorization": "Bearer token"})
+        assert response.status_code == 200
+        assert b"django_log_messages_total" in response.content
+        assert client.post("/metrics", headers={"Authorization": "Bearer token"}).status_code == 405

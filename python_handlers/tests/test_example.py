@@ -1,0 +1,224 @@
+"""The example under a real gunicorn with several workers, over TLS, shipping to a real receiver."""
+
+import collections
+import json
+import os
+import secrets
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import trustme
+from conftest import eventually
+from prometheus_client.parser import text_string_to_metric_families
+
+EXAMPLE = Path(__file__).parent.parent / "example"
+REQUESTS = 120
+
+pytestmark = pytest.mark.integration
+
+
+class School:
+    """The example in a directory of its own."""
+
+    def __init__(self, directory, certificates, sink):
+        self.directory, self.port = directory, self._free_port()
+        self.credentials, self.token = directory / "credentials.json", secrets.token_hex(16)
+        server: trustme.LeafCert = certificates.server
+        (directory / "metrics").mkdir()
+        (directory / "secret").write_text(secrets.token_hex(32))
+        (directory / "token").write_text(self.token + "\n")
+        server.private_key_pem.write_to_path(str(directory / "tls.key"))
+        server.cert_chain_pems[0].write_to_path(str(directory / "tls.crt"))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "LOGBASTION_"))}
+        self.environment = {
+            **kept,
+            "PYTHONPATH": str(EXAMPLE.parent / "src"),
+            "BIND": f"127.0.0.1:{self.port}",
+            "TLS_CERTIFICATE_FILE": str(directory / "tls.crt"),
+            "TLS_KEY_FILE": str(directory / "tls.key"),
+            "DATABASE_PATH": str(directory / "school.sqlite3"),
+            "DJANGO_SECRET_KEY_FILE": str(directory / "secret"),
+            "DJANGO_ALLOWED_HOSTS": "localhost",
+            "WEB_CONCURRENCY": "3",
+            "LOGBASTION_ENVIRONMENT": "test",
+            "LOGBASTION_SERVICE_NAME": "aprende-school",
+            "LOGBASTION_LOG_DIRECTORY": str(directory / "logs"),
+            "LOGBASTION_INGEST": sink.address,
+            "LOGBASTION_CA_FILE": str(certificates.ca),
+            "LOGBASTION_CERTIFICATE_FILE": str(certificates.certificate),
+            "LOGBASTION_KEY_FILE": str(certificates.key),
+            "LOGBASTION_METRICS_TOKEN_FILE": str(directory / "token"),
+            "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
+        }
+        self.ca = certificates.ca
+        self._context = ssl.create_default_context(cafile=str(certificates.ca))
+
+    @staticmethod
+    def _free_port():
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            return probe.getsockname()[1]
+
+    def run(self, *arguments, **environment):
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=EXAMPLE, env={**self.environment, **environment},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def get(self, path, **headers):
+        request = urllib.request.Request(f"https://localhost:{self.port}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, context=self._context, timeout=20) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metrics(self):
+        body = self.get("/metrics", Authorization=f"Bearer {self.token}")[1]
+        return {
+            (sample.name, *sorted(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(body)
+            for sample in family.samples
+        }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, certificates):
+    from sink import Sink
+
+    sink = Sink(certificates)
+    sink.start()
+    school = School(tmp_path_factory.mktemp("school"), certificates, sink)
+    assert school.run("manage.py", "migrate", "-v0").returncode == 0
+    first = school.run("manage.py", "load_example_data", "--credentials", str(school.credentials))
+    assert first.stdout == "changed\n", first.stderr
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "aprende_school.wsgi"]
+    with (school.directory / "gunicorn.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=EXAMPLE, env=school.environment, stdout=log, stderr=log)
+    try:
+        eventually(lambda: school.get("/healthz") == (200, "ok\n"), 60)
+        arguments = ["--url", f"https://localhost:{school.port}", "--ca", str(school.ca), "--requests", str(REQUESTS)]
+        traffic = school.run(
+            "traffic.py", *arguments, "--credentials", str(school.credentials), "--payment-outage", "--json"
+        )
+        metrics = school.metrics()
+        wrong = school.get("/metrics", Authorization="Bearer wrong")[0]
+    finally:
+        server.terminate()
+        server.wait(60)
+    events = [json.loads(line) for path in (school.directory / "logs").iterdir() for line in path.open("rb")]
+    yield {"school": school, "sink": sink, "traffic": traffic, "metrics": metrics, "events": events, "wrong": wrong}
+    sink.stop()
+
+
+def test_the_traffic_saw_what_it_expected(world):
+    assert world["traffic"].returncode == 0, world["traffic"].stdout + world["traffic"].stderr
+    summary = json.loads(world["traffic"].stdout)
+    assert (summary["first"], summary["last"], sum(summary["statuses"].values())) == (1, REQUESTS, REQUESTS)
+    assert {"200", "302", "402", "403", "404", "500", "503"} == set(summary["statuses"])
+
+
+def test_each_numbered_request_has_exactly_one_event(world):
+    prefix = json.loads(world["traffic"].stdout)["correlation_id_prefix"]
+    ids = [event.get("correlation_id") for event in world["events"] if event.get("event_type") == "http_request"]
+    assert collections.Counter(ids) == dict.fromkeys((f"{prefix}{number}" for number in range(1, REQUESTS + 1)), 1)
+
+
+def test_what_was_written_was_also_sent_exactly_once(world):
+    sent = [json.loads(line)["event"]["id"] for line in world["sink"].lines]
+    written = [event["event"]["id"] for event in world["events"]]
+    assert len(set(written)) == len(written)
+    assert sorted(sent) == sorted(written)
+
+
+def test_every_logger_of_the_guide_said_something(world):
+    loggers = {event["logger"] for event in world["events"]}
+    assert {
+        "accounts.auth", "finances.payments", "finances.stripe", "finances.pci_compliant", "security.events",
+        "privacy.gdpr", "business.search", "performance", "system.log_management", "incidents", "django.request",
+    } <= loggers  # fmt: skip
+
+
+def test_events_of_a_request_share_its_id_and_know_the_user(world):
+    (payment, *_) = [event for event in world["events"] if event["logger"] == "finances.payments"]
+    same = [event for event in world["events"] if event.get("correlation_id") == payment["correlation_id"]]
+    assert {event["logger"] for event in same} == {"finances.payments", "finances.pci_compliant", "performance"}
+    assert len({(event["user_id"], event["school_id"]) for event in same}) == 1
+
+
+def test_nothing_secret_was_logged(world):
+    passwords = [user["password"] for user in json.loads(world["school"].credentials.read_text())["users"]]
+    raw = b"".join(path.read_bytes() for path in (world["school"].directory / "logs").iterdir())
+    raw += b"\n".join(world["sink"].lines)
+    secrets_ = [*passwords, "4242424242424242", "4000000000000002", "4000000000000119", "teacher@", "csrfmiddleware"]
+    assert [secret for secret in secrets_ if secret.encode() in raw] == []
+
+
+def test_metrics_are_those_of_all_workers(world):
+    metrics, events = world["metrics"], world["events"]
+    pids = {event["process"]["pid"] for event in events if event.get("event_type") == "http_request"}
+    assert len(pids) > 1  # or this test says nothing
+    assert metrics["django_request_duration_seconds_count",] == REQUESTS
+    for logger, level in (("finances.stripe", "ERROR"), ("accounts.auth", "WARNING"), ("incidents", "CRITICAL")):
+        logged = sum(event["logger"] == logger and event["level"] == level for event in events)
+        assert logged > 0
+        assert metrics["django_log_messages_total", ("level", level), ("logger", logger)] == logged
+    failures = sum(event["logger"] == "accounts.auth" and event["level"] == "WARNING" for event in events)
+    assert metrics["security_events_total", ("event_type", "authentication_failure")] == failures
+    assert 0 < metrics["error_rate",] < 1
+    assert world["wrong"] == 401
+
+
+def test_modes_of_the_files(world):
+    logs = world["school"].directory / "logs"
+    assert stat.S_IMODE(logs.stat().st_mode) == 0o750
+    assert {stat.S_IMODE(path.stat().st_mode) for path in logs.iterdir()} == {0o640}
+    assert stat.S_IMODE(world["school"].credentials.stat().st_mode) == 0o600
+
+
+def test_loading_the_data_again_changes_nothing(world):
+    school = world["school"]
+    before = school.credentials.read_bytes()
+    assert (
+        school.run("manage.py", "load_example_data", "--credentials", str(school.credentials)).stdout == "unchanged\n"
+    )
+    assert school.credentials.read_bytes() == before
+
+
+def test_the_models_have_their_migrations(world):
+    assert world["school"].run("manage.py", "makemigrations", "--check", "--dry-run").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (["manage.py", "check"], {"DJANGO_SECRET_KEY_FILE": ""}, "Set DJANGO_SECRET_KEY_FILE"),
+        (["manage.py", "check"], {"DJANGO_SECRET_KEY_FILE": "/dev/null"}, "32 characters"),
+        (["manage.py", "check"], {"LOGBASTION_INGEST": "observer"}, "write host:port"),
+        (["-m", "gunicorn", "-c", "gunicorn.conf.py", "aprende_school.wsgi"],
+         {"BIND": "0.0.0.0:0", "TLS_CERTIFICATE_FILE": ""}, "there is no certificate"),
+        (["traffic.py", "--url", "http://app:1", "--credentials", "x"], {}, "write https://host:port"),
+        (["traffic.py", "--url", "https://app:1", "--credentials", "/nowhere/x"], {}, "cannot begin"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_get_a_sentence(world, arguments, environment, sentence):
+    done = world["school"].run(*arguments, **environment)
+    assert done.returncode != 0
+    assert sentence in done.stdout + done.stderr
+
+
+def test_traffic_that_is_answered_wrongly_fails(world):
+    """The server is gone by now: every request goes without an answer."""
+    school = world["school"]
+    arguments = ["--url", f"https://localhost:{school.port}", "--ca", str(school.ca), "--requests", "3"]
+    done = school.run("traffic.py", *arguments, "--credentials", str(school.credentials), "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["statuses"] == {"no answer": 3}
