@@ -14,6 +14,7 @@ bind = os.environ.get("BIND") or "127.0.0.1:8000"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 4)
 timeout = 60
 graceful_timeout = 20
+control_socket_disable = True  # a way in that nobody here needs
 certfile = os.environ.get("TLS_CERTIFICATE_FILE") or None
 keyfile = os.environ.get("TLS_KEY_FILE") or None
 
