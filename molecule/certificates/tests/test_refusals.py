@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+import testinfra
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -180,13 +181,19 @@ def test_what_cannot_be_done_gets_a_sentence_and_changes_nothing(tmp_path, compa
     assert "PRIVATE KEY-----" not in run.output
 
 
-def test_right_material_is_installed_and_left_again(tmp_path, company, run_playbook):
+def test_right_material_is_installed(tmp_path, company, run_playbook, secrets_directory):
     provided = right_material(tmp_path, company)
     # A wildcard stands for the first label, and the file may carry the intermediate certificate.
     with_host(provided, company, names=(HOST, "*.example.org", "192.0.2.77"))
-    variables = {"certificates_provided_directory": str(provided)}
-    installed = run_playbook(limit=HOST, variables=variables)
-    assert not installed.failed
-    assert installed.changed > 0
-    assert run_playbook(limit=HOST, variables=variables).changed == 0
-    assert not run_playbook(limit=HOST).failed
+    before = contents(tmp_path), contents(secrets_directory)
+    try:
+        run = run_playbook(limit=HOST, variables={"certificates_provided_directory": str(provided)})
+        assert not run.failed, run.output
+        installed = testinfra.get_host(f"podman://logbastion-{HOST}")
+        for path, name in (("/etc/service/certs/host", f"hosts/{HOST}"), ("/etc/client/certs/client", f"clients/{CLIENT}")):
+            for end in (".crt", ".key"):
+                assert installed.file(path + end).content == (provided / (name + end)).read_bytes()
+        assert installed.file("/etc/service/certs/ca.crt").content == (provided / "ca/ca.crt").read_bytes()
+        assert (contents(tmp_path), contents(secrets_directory)) == before
+    finally:
+        assert not run_playbook(limit=HOST).failed
