@@ -1,0 +1,400 @@
+#!/usr/bin/python
+# Copyright The Logbastion authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: what Elasticsearch holds is compared with what it should hold, and only what differs is written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+
+DOCUMENTATION = r"""
+module: log_store
+short_description: Load templates, roles and users into Elasticsearch
+description:
+  - Reads each object from Elasticsearch, compares it by meaning (Elasticsearch returns settings as words and adds defaults) and writes it only
+    when it differs. In check mode nothing is written; the result is the same.
+  - Objects that are not named are left alone. Nothing is ever deleted.
+options:
+  url:
+    description: Address of Elasticsearch, C(https) only.
+    type: str
+    required: true
+  ca_path:
+    description: File with the certificate authority that the server's certificate is verified with.
+    type: path
+    required: true
+  username:
+    description: Who writes. Needs the privileges C(manage_index_templates) and C(manage_security).
+    type: str
+    required: true
+  password:
+    description: The password of O(username).
+    type: str
+    required: true
+  objects:
+    description: Templates and roles, written in this order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      kind:
+        description: What it is.
+        type: str
+        required: true
+        choices: [component_template, index_template, role]
+      name:
+        description: Its name.
+        type: str
+        required: true
+      body:
+        description: The body as in Elasticsearch's API.
+        type: dict
+        required: true
+  users:
+    description: Native users. The password is compared by logging in with it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The user's name.
+        type: str
+        required: true
+      password:
+        description: The user's password.
+        type: str
+        required: true
+      roles:
+        description: All roles of the user.
+        type: list
+        elements: str
+        required: true
+  roll_over:
+    description:
+      - Whether data streams get a new index when their template changed. A template counts for new indices only. The new index is made by the next
+        write, so an idle stream gets none.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds for one request.
+    type: int
+    default: 30
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Load one component template
+  log_store:
+    url: https://node1:9200
+    ca_path: /etc/elasticsearch/certs/ca.crt
+    username: elastic
+    password: "{{ elastic_password }}"
+    objects:
+      - kind: component_template
+        name: logbastion-event
+        body: "{{ lookup('ansible.builtin.file', 'logbastion-event.json') | from_json }}"
+"""
+
+RETURN = r"""
+written:
+  description: What was (in check mode, would be) written, as C(kind name).
+  type: list
+  elements: str
+  returned: success
+rolled_over:
+  description: Data streams whose next write goes to a new index.
+  type: list
+  elements: str
+  returned: success
+"""
+
+PATHS = {
+    "component_template": "/_component_template/",
+    "index_template": "/_index_template/",
+    "role": "/_security/role/",
+}
+
+# What Elasticsearch adds to an object that does not say it. Values as of 8.19; the dates are its own since 9.2.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "component_template": {"_meta": {}},
+    "index_template": {"_meta": {}, "composed_of": [], "ignore_missing_component_templates": [], "template": {}},
+    "role": {
+        "cluster": [],
+        "indices": [],
+        "applications": [],
+        "run_as": [],
+        "global": {},
+        "metadata": {},
+    },
+}
+SERVERS_OWN = {"created_date", "created_date_millis", "modified_date", "modified_date_millis", "transient_metadata"}
+DATA_STREAM_DEFAULTS = {"hidden": False, "allow_custom_routing": False}
+INDEX_PRIVILEGE_DEFAULTS = {"allow_restricted_indices": False}
+
+
+class ApiError(Exception):
+    """Elasticsearch could not be asked, or refused; the message is a sentence for the operator. `status` is the HTTP status, 0 without an answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return index settings by full dotted name with leaves as Elasticsearch returns them: words, or lists of words."""
+    flat = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat.update(flat_settings(value, f"{name}."))
+        else:
+            name = name if name.startswith("index.") else f"index.{name}"
+            flat[name] = [_word(item) for item in value] if isinstance(value, list) else _word(value)
+    return flat
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mappings(value: object) -> object:
+    """`dynamic` may be returned as a word or as a truth value."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _word(item) if key == "dynamic" and not isinstance(item, dict) else _mappings(item)
+        for key, item in value.items()
+    }
+
+
+def normal(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return an object in one form, whoever wrote it: two objects mean the same if and only if their normal forms are equal."""
+    result = {**DEFAULTS[kind], **{key: value for key, value in body.items() if key not in SERVERS_OWN}}
+    if kind == "role":
+        result["indices"] = [{**INDEX_PRIVILEGE_DEFAULTS, **entry} for entry in result["indices"]]
+        result["cluster"] = sorted(result["cluster"])
+        return result
+    if isinstance(result.get("data_stream"), dict):
+        result["data_stream"] = {**DATA_STREAM_DEFAULTS, **result["data_stream"]}
+    template = {key: value for key, value in result.get("template", {}).items() if value}
+    if "settings" in template:
+        template["settings"] = flat_settings(template["settings"])
+    if "mappings" in template:
+        template["mappings"] = _mappings(template["mappings"])
+    return {**result, "template": template}
+
+
+class Api:
+    """Elasticsearch over HTTPS, verified with `ca_path` (PEM file); `timeout` in seconds."""
+
+    def __init__(self, url: str, ca_path: str, username: str, password: str, timeout: int) -> None:
+        self.url = url.rstrip("/")
+        self.ca_path = ca_path
+        self.auth = (username, password)
+        self.timeout = timeout
+
+    def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, auth: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer's body.
+
+        Raises:
+            ApiError: for every status from 400 on, and when there is no answer.
+        """
+        name, password = auth or self.auth
+        try:
+            with open_url(
+                self.url + path,
+                method=method,
+                data=None if body is None else json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"},
+                url_username=name,
+                url_password=password,
+                force_basic_auth=True,
+                ca_path=self.ca_path,
+                timeout=self.timeout,
+            ) as answer:
+                found: dict[str, Any] = json.loads(answer.read() or b"{}")
+                return found
+        except HTTPError as error:
+            raise ApiError(
+                f"{method} {path} as {name} was refused with status {error.code}: {_reason(error)}", error.code
+            ) from error
+        except (URLError, OSError, ValueError) as error:
+            raise ApiError(f"{self.url} gave no usable answer: {getattr(error, 'reason', error)}") from error
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return the stored object in normal form, None if there is none."""
+        try:
+            answer = self.call("GET", PATHS[kind] + quote(name, safe=""))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        if kind == "role":
+            return normal(kind, answer[name]) if name in answer else None
+        return normal(kind, answer[f"{kind}s"][0][kind])
+
+
+def _reason(error: HTTPError) -> str:
+    try:
+        found = json.loads(error.read())["error"]
+        causes = []
+        while isinstance(found, dict):
+            causes.append(str(found.get("reason")))
+            found = found.get("caused_by")
+        return "; ".join(causes)
+    except (ValueError, KeyError, TypeError, OSError):
+        return str(error.reason)
+
+
+def user_difference(api: Api, user: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the user before and after without the password, None if nothing differs. Someone is logged in to find out, nothing is written."""
+    after = {"roles": sorted(user["roles"]), "password": "as given"}
+    try:
+        before = api.call("GET", "/_security/_authenticate", auth=(user["name"], user["password"]))
+    except ApiError as error:
+        if error.status != 401:
+            raise
+    else:
+        found = {"roles": sorted(before["roles"]), "password": "as given"}
+        return None if found == after else (found, after)
+    try:
+        stored = api.call("GET", f"/_security/user/{quote(user['name'], safe='')}")[user["name"]]
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return {}, after
+    return {"roles": sorted(stored["roles"]), "password": "another"}, after
+
+
+def streams_of(api: Api, patterns: list[str]) -> list[str]:
+    """Return the names of the data streams that exist below the patterns."""
+    found = api.call("GET", f"/_resolve/index/{quote(','.join(patterns), safe='')}")
+    return sorted(stream["name"] for stream in found["data_streams"])
+
+
+def shadowed(api: Api, pattern: str, wanted: dict[str, Any]) -> bool:
+    """Tell whether a new index below `pattern` gets something else than the properties `wanted`, because another template has a higher priority."""
+    name = pattern.replace("*", "simulated")
+    template = api.call("POST", f"/_index_template/_simulate_index/{quote(name, safe='')}")["template"]
+    found = template.get("mappings", {}).get("properties", {})
+    return any(key not in found or found[key].get("type") != value.get("type") for key, value in wanted.items())
+
+
+def load(api: Api, parameters: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Bring the store to what `parameters` (the module's options) say and return the module's result.
+
+    Raises:
+        ApiError: when Elasticsearch refuses, or when another template would win over one of these.
+    """
+    written, before, after, changed_components, patterns = [], {}, {}, set(), []
+    for thing in parameters["objects"]:
+        label = f"{thing['kind']} {thing['name']}"
+        stored, wanted = api.find(thing["kind"], thing["name"]), normal(thing["kind"], thing["body"])
+        template_changed = stored != wanted
+        if template_changed:
+            written.append(label)
+            before[label], after[label] = stored or {}, wanted
+            if thing["kind"] == "component_template":
+                changed_components.add(thing["name"])
+            if not check:
+                api.call("PUT", PATHS[thing["kind"]] + quote(thing["name"], safe=""), thing["body"])
+        if thing["kind"] == "index_template" and (
+            template_changed or changed_components & set(thing["body"].get("composed_of", []))
+        ):
+            patterns += thing["body"]["index_patterns"]
+    for user in parameters["users"]:
+        difference = user_difference(api, user)
+        if difference:
+            label = f"user {user['name']}"
+            written.append(label)
+            before[label], after[label] = difference
+            if not check:
+                body = {"roles": user["roles"], "password": user["password"]}
+                api.call("PUT", f"/_security/user/{quote(user['name'], safe='')}", body)
+    streams = streams_of(api, patterns) if patterns and parameters["roll_over"] else []
+    if not check:
+        for stream in streams:
+            api.call("POST", f"/{quote(stream, safe='')}/_rollover?lazy=true")
+        refuse_shadows(api, parameters["objects"])
+    return {
+        "changed": bool(written),
+        "written": written,
+        "rolled_over": streams,
+        "diff": {"before": before, "after": after},
+    }
+
+
+def refuse_shadows(api: Api, objects: list[dict[str, Any]]) -> None:
+    """Raise ApiError when a new index of one of the streams would not get the fields of its component templates."""
+    components = {thing["name"]: thing["body"] for thing in objects if thing["kind"] == "component_template"}
+    for thing in objects:
+        if thing["kind"] != "index_template":
+            continue
+        wanted: dict[str, Any] = {}
+        for name in thing["body"].get("composed_of", []):
+            wanted |= components.get(name, {}).get("template", {}).get("mappings", {}).get("properties", {})
+        for pattern in thing["body"]["index_patterns"]:
+            if shadowed(api, pattern, wanted):
+                raise ApiError(
+                    f"New indices of {pattern} would not get the fields of the template {thing['name']}: another index template matches them with a "
+                    f"higher priority than {thing['body'].get('priority', 0)}, or a component template named @custom or @lifecycle changes their types. "
+                    "Lower that priority (GET /_index_template shows all) or remove the change."
+                )
+
+
+def main() -> None:
+    """Run the module."""
+    user = {
+        "name": {"type": "str", "required": True},
+        "password": {"type": "str", "required": True, "no_log": True},
+        "roles": {"type": "list", "elements": "str", "required": True},
+    }
+    thing = {
+        "kind": {"type": "str", "required": True, "choices": list(PATHS)},
+        "name": {"type": "str", "required": True},
+        "body": {"type": "dict", "required": True},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "ca_path": {"type": "path", "required": True},
+            "username": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "objects": {"type": "list", "elements": "dict", "required": True, "options": thing},
+            "users": {"type": "list", "elements": "dict", "default": [], "options": user},
+            "roll_over": {"type": "bool", "default": True},
+            "timeout": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    if not given["url"].startswith("https://"):
+        module.fail_json(msg=f"The address {given['url']} is not https: passwords are not sent in clear.")
+    api = Api(given["url"], given["ca_path"], given["username"], given["password"], given["timeout"])
+    try:
+        module.exit_json(**load(api, given, check=module.check_mode))
+    except ApiError as error:
+        if module.check_mode and error.status == 0:
+            # Before the first deployment there is nobody to ask: everything would be written.
+            names = [f"{thing['kind']} {thing['name']}" for thing in given["objects"]] + [
+                f"user {user['name']}" for user in given["users"]
+            ]
+            module.warn(f"{error} In check mode this is taken for an Elasticsearch that does not run yet.")
+            module.exit_json(changed=True, written=names, rolled_over=[])
+        module.fail_json(msg=str(error), status=error.status)
+
+
+if __name__ == "__main__":
+    main()
