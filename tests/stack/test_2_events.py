@@ -37,7 +37,7 @@ def test_every_numbered_request_has_exactly_one_request_event(run_of_traffic):
         event["correlation_id"]
         for stream in ("application", "performance")
         for event in search(stream, {"prefix": {"correlation_id": prefix}})
-        if event.get("event_type") == "request"
+        if event.get("event_type") == "http_request"
     ]
     numbers = Counter(int(re.fullmatch(re.escape(prefix) + r"0*(\d+)", each).group(1)) for each in found)
     wanted = range(run_of_traffic["first"], run_of_traffic["last"] + 1)
