@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import machine, settings
+from lab import connection, machine, settings
 from lab.errors import LabError
 from lab.images import ensure_image
 from lab.locking import cache_lock
@@ -53,6 +53,7 @@ def create(name: str, suite: str) -> None:
 def _start(name: str, suite: str) -> None:
     with cache_lock():
         image = ensure_image(suite)
+        connection.ensure_key()
         repository = ensure_repository()
         ensure_network()
     limits = machine.highest_limits()
@@ -72,6 +73,7 @@ def _start(name: str, suite: str) -> None:
             ],
             what=f"Starting the host {name}",
         )  # fmt: skip
+        connection.authorize(container)
         if limits.open_files < settings.REQUIRED_OPEN_FILES:
             _pretend_open_files(container, limits.open_files)
     except BaseException:

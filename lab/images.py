@@ -9,10 +9,18 @@ from lab import settings
 from lab.progress import step
 from lab.shell import run, succeeds
 
+HOOKS = (
+    # Ansible speaks SSH with a server that podman starts for it (lab/connection.py); nothing of it listens.
+    """ln -s /dev/null "$1/etc/systemd/system/ssh.service" """,
+    """ln -s /dev/null "$1/etc/systemd/system/ssh.socket" """,
+    """echo "d /run/sshd 0755 root root" > "$1/usr/lib/tmpfiles.d/sshd.conf" """,
+)
+"""What mmdebstrap runs on the finished root file system."""
+
 
 def image_name(suite: str) -> str:
     """Return the local image of a Debian suite; its tag changes with what goes into it, so that an old image is never taken for a new one."""
-    content = hashlib.sha256(" ".join(settings.IMAGE_PACKAGES).encode()).hexdigest()[:12]
+    content = hashlib.sha256(" ".join((*settings.IMAGE_PACKAGES, *HOOKS)).encode()).hexdigest()[:12]
     return f"localhost/logbastion-lab-{suite}:{content}"
 
 
@@ -40,7 +48,14 @@ def _bootstrap(suite: str, archive: Path) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
         unfinished = Path(scratch) / "rootfs.tar"
         run(
-            ["mmdebstrap", "--variant=minbase", f"--include={','.join(settings.IMAGE_PACKAGES)}", suite, unfinished],
+            [
+                "mmdebstrap",
+                "--variant=minbase",
+                f"--include={','.join(settings.IMAGE_PACKAGES)}",
+                *(f"--customize-hook={hook.strip()}" for hook in HOOKS),
+                suite,
+                unfinished,
+            ],
             env={**os.environ, "TMPDIR": scratch},
             what=f"Building the Debian {suite} root file system",
         )

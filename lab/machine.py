@@ -23,6 +23,7 @@ COMMANDS = {
     "gcc": "gcc",
     "unzip": "unzip",
     "openssl": "openssl",
+    "ssh": "openssh-client",
 }
 """Command to the Debian package that has it."""
 

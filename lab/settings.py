@@ -21,6 +21,7 @@ IMAGE_PACKAGES = (
     "dbus",
     "gnupg",
     "iproute2",
+    "openssh-server",
     "procps",
     "python3",
     "python3-apt",

@@ -22,7 +22,7 @@ def test_up_succeeds_and_says_what_came_of_it(deployed):
     assert "Test alert: received by its receiver." in deployed.output
     for stream in stack.READER_OF_STREAM:
         assert re.search(rf"{stack.index(stream)} +│ +\d+", deployed.output), stream
-    assert "inventories/lab/secrets/passwords/log_reader" in deployed.output
+    assert "secrets/lab/passwords/log_reader" in deployed.output
 
 
 def test_each_logged_event_is_stored_exactly_once(running):

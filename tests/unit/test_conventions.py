@@ -45,7 +45,7 @@ def test_facts_are_read_from_their_dictionary():
 
 
 def test_secrets_are_ignored_by_git():
-    for path in ("inventories/lab/secrets/passwords/elastic", "inventories/production/secrets/certificates/ca/ca.key"):
+    for path in ("secrets/lab/passwords/elastic", "secrets/production/certificates/ca/ca.key"):
         assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0, path
 
 
