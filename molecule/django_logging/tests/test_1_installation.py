@@ -1,0 +1,70 @@
+"""What is on the host: users, files, the package."""
+
+import hashlib
+import json
+
+import pytest
+
+
+def owner_and_mode(host, path):
+    file = host.file(path)
+    return file.user, file.group, file.mode
+
+
+@pytest.mark.parametrize(
+    ("path", "user", "group", "mode"),
+    [
+        ("/var/log/django-app", "django-app", "log-readers", 0o2750),
+        ("/etc/django-app", "root", "root", 0o755),
+        ("/etc/django-app/logging", "root", "django-app", 0o750),
+        ("/etc/django-app/logging.env", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/metrics_token", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/certs", "root", "django-app", 0o750),
+        ("/etc/django-app/logging/certs/ca.crt", "root", "django-app", 0o644),
+        ("/etc/django-app/logging/certs/client.crt", "root", "django-app", 0o644),
+        ("/etc/django-app/logging/certs/client.key", "root", "django-app", 0o640),
+        ("/run/django-app/metrics", "django-app", "django-app", 0o750),
+        ("/opt/django-app/venv/bin/python", "root", "root", None),
+        ("/etc/systemd/system/django-app.service.d/logbastion.conf", "root", "root", 0o644),
+        ("/etc/tmpfiles.d/django-app-logging.conf", "root", "root", 0o644),
+    ],
+)
+def test_owners_and_modes(host, path, user, group, mode):
+    found = owner_and_mode(host, path)
+    assert found[:2] == (user, group)
+    assert mode in (found[2], None)
+
+
+def test_application_user_cannot_log_in_and_reads_logs_only_as_their_owner(host):
+    user = host.user("django-app")
+    assert user.shell == "/usr/sbin/nologin"
+    assert user.groups == ["django-app"]
+    assert user.uid < 1000
+
+
+def test_readers_read_logs_and_no_key(host):
+    host.check_output("id auditor || useradd --system --groups log-readers auditor")
+    host.check_output("runuser -u auditor -- ls /var/log/django-app")
+    for path in ("/etc/django-app/logging/certs/client.key", "/etc/django-app/logging/metrics_token", "/etc/django-app/logging.env"):
+        assert host.run(f"runuser -u auditor -- cat {path}").rc == 1
+    assert host.run("runuser -u auditor -- touch /var/log/django-app/forged.log").rc == 1
+
+
+def test_application_cannot_change_its_code_settings_or_key(host):
+    for path in ("/opt/django-app/venv/x", "/etc/django-app/logging/x", "/etc/django-app/logging/certs/client.key"):
+        assert host.run(f"runuser -u django-app -- sh -c 'echo x >> {path}'").rc != 0
+
+
+def test_token_is_the_one_that_prometheus_has(host, secrets_directory):
+    made = secrets_directory / "passwords/metrics_token"
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert len(made.read_text().strip()) == 32
+    assert host.file("/etc/django-app/logging/metrics_token").content_string.strip() == made.read_text().strip()
+
+
+def test_installed_package_is_the_wheel_of_the_control_node(host, secrets_directory):
+    (wheel,) = (secrets_directory.parent / "wheels").glob("*.whl")
+    (record,) = host.check_output("ls /opt/django-app/venv/lib/python3.*/site-packages/logbastion-*.dist-info/direct_url.json").split()
+    installed = json.loads(host.file(record).content_string)
+    assert installed["archive_info"]["hash"] == "sha256=" + hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert host.run("/opt/django-app/venv/bin/pip check").rc == 0

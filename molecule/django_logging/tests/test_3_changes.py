@@ -1,0 +1,94 @@
+"""What a later run does: restarts where a setting has changed, installs a changed wheel, refuses what cannot work."""
+
+import json
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+import testinfra
+
+HOST = "django-logging-bookworm"
+
+
+@pytest.fixture(scope="module")
+def bookworm():
+    return testinfra.get_host(f"podman://logbastion-{HOST}")
+
+
+def main_pid(host):
+    return host.check_output("systemctl show django-app --property=MainPID --value")
+
+
+def test_running_application_is_restarted_with_its_new_settings(bookworm, run_playbook):
+    bookworm.check_output("systemctl restart django-app")
+    before = main_pid(bookworm)
+    run = run_playbook(limit=HOST, variables={"django_logging_service_name": "renamed"})
+    assert not run.failed, run.output
+    after = main_pid(bookworm)
+    assert after not in (before, "0")
+    assert b"LOGBASTION_SERVICE_NAME=renamed" in bookworm.file(f"/proc/{after}/environ").content.split(b"\0")
+
+
+def test_stopped_application_stays_stopped_and_a_changed_wheel_of_the_same_version_is_installed(bookworm, run_playbook, secrets_directory, tmp_path):
+    (wheel,) = (secrets_directory.parent / "wheels").glob("*.whl")
+    changed = tmp_path / wheel.name
+    shutil.copy(wheel, changed)
+    with zipfile.ZipFile(changed, "a") as archive:
+        archive.comment = b"the same files in another archive"
+    bookworm.check_output("systemctl stop django-app")
+    variables = {"django_logging_package": str(changed)}
+    run = run_playbook(limit=HOST, variables=variables)
+    assert not run.failed, run.output
+    assert not bookworm.service("django-app").is_running
+    installed = bookworm.check_output("cat /opt/django-app/venv/lib/python3.*/site-packages/logbastion-*.dist-info/direct_url.json")
+    digest = subprocess.run(["sha256sum", changed], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert json.loads(installed)["archive_info"]["hash"] == f"sha256={digest}"
+    assert run_playbook(limit=HOST, variables=variables).changed == 0
+
+
+def test_what_cannot_be_done_gets_a_sentence(bookworm, run_playbook, tmp_path):
+    cases = {
+        "environment": ({"environment": "Production!"}, "django_logging_environment (Production!) is part of index names"),
+        "no port": ({"ingest": ["logs.example.org"]}, "must hold destinations such as logs.example.org:5959 or [2001:db8::1]:5959, and logs.example.org is none"),
+        "big port": ({"ingest": ["logs.example.org:70000"]}, "and logs.example.org:70000 is none"),
+        "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
+        "application": ({"application": "../app"}, "django_logging_application (../app) becomes the name of directories"),
+        "root": ({"user": "root"}, "must name the application's own user and group, not root"),
+        "readers": ({"readers_group": "django-app"}, "whoever reads logs could read its keys"),
+        "unit": ({"service": "django-app.service"}, "must be the name of a systemd unit without .service"),
+        "no wheel": ({"package": "/no/such/logbastion-1-py3-none-any.whl"}, "/no/such/logbastion-1-py3-none-any.whl, which does not exist on the control node"),
+        "option": ({"package": "--upgrade"}, "django_logging_package (--upgrade) must be what pip knows a package by"),
+        "plain index": ({"index": "http://packages.invalid/simple"}, "must begin with https:// or be empty"),
+        "closed port": ({"ingest": [f"{HOST}:1"]}, f"The ingest {HOST}:1: It cannot be reached ([Errno 111] Connection refused)."),
+        "other name": ({"ingest": ["dns-alias:5959"]}, "Its certificate is not valid for dns-alias under our authority"),
+    }
+    bookworm.check_output("grep -q dns-alias /etc/hosts || echo 127.0.0.1 dns-alias >> /etc/hosts")
+    answers = tmp_path / "answers.json"
+    run = run_playbook(
+        playbook="refusals.yml",
+        limit=HOST,
+        variables={
+            "refusal_cases": [{"name": name, "variables": variables} for name, (variables, _) in cases.items()],
+            "refusal_file": str(answers),
+        },
+    )
+    assert not run.failed, run.output
+    said = {name: " ".join(answer.split()) for name, answer in json.loads(answers.read_text()).items()}
+    assert {name: said[name] for name, (_, sentence) in cases.items() if sentence not in said[name]} == {}
+
+
+def test_misspelt_variable_is_refused(run_playbook):
+    run = run_playbook(limit=HOST, variables={"django_logging_enviroment": "lab"})
+    assert run.failed
+    assert "knows no variable django_logging_enviroment." in run.sentences
+    assert run.changed == 0
+
+
+def test_everything_is_put_back_by_another_run(bookworm, run_playbook):
+    token = bookworm.file("/etc/django-app/logging/metrics_token").content_string
+    run = run_playbook("-v", limit=HOST)
+    assert not run.failed, run.output
+    assert token.strip() not in run.output
+    assert "PRIVATE KEY-----" not in run.output
+    assert run_playbook(limit=HOST).changed == 0
