@@ -33,6 +33,7 @@ RunPlaybook = Callable[..., Run]
 
 @pytest.fixture(scope="session")
 def scenario_directory() -> Path:
+    """Directory of the scenario under test."""
     return Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 
 
@@ -55,7 +56,9 @@ def run_playbook(scenario_directory: Path) -> RunPlaybook:
     `limit` is a pattern of hosts; `variables` go in as extra variables, so with their types; further words are options of ansible-playbook.
     """
 
-    def run(*options: str, playbook: str = "converge.yml", limit: str = "all", variables: dict[str, Any] | None = None) -> Run:
+    def run(
+        *options: str, playbook: str = "converge.yml", limit: str = "all", variables: dict[str, Any] | None = None
+    ) -> Run:
         shared = scenario_directory.parent / "shared"
         done = subprocess.run(
             [

@@ -75,14 +75,18 @@ def test_client_certificate_cannot_be_used_for_a_server(client_certificate, inve
     assert usages(client_certificate) == {ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
-@pytest.mark.parametrize(("kind", "name", "purpose"), [("hosts", "", "sslserver"), ("clients", ".log-shipper", "sslclient")])
+@pytest.mark.parametrize(
+    ("kind", "name", "purpose"), [("hosts", "", "sslserver"), ("clients", ".log-shipper", "sslclient")]
+)
 def test_openssl_follows_the_chain(certificates, inventory_name, kind, name, purpose):
     leaf = certificates / kind / f"{inventory_name}{name}.crt"
     command = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", certificates / "ca/ca.crt", leaf]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{leaf}: OK\n"
 
 
-@pytest.mark.parametrize(("directory", "name", "group"), [("/etc/service/certs", "host", "daemon"), ("/etc/client/certs", "client", "root")])
+@pytest.mark.parametrize(
+    ("directory", "name", "group"), [("/etc/service/certs", "host", "daemon"), ("/etc/client/certs", "client", "root")]
+)
 def test_installed_files_belong_to_one_service(host, directory, name, group):
     made = {
         path: (file.user, file.group, file.mode)
@@ -110,4 +114,9 @@ def test_installed_files_are_those_of_the_control_node(host, certificates, inven
 
 def test_authority_key_stays_on_the_control_node(host, certificates):
     secret = (certificates / "ca/ca.key").read_text().splitlines()[1]
-    assert host.run("grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /srv /var /tmp /root", secret).stdout == ""
+    assert (
+        host.run(
+            "grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /srv /var /tmp /root", secret
+        ).stdout
+        == ""
+    )

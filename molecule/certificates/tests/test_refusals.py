@@ -28,17 +28,21 @@ class Company:
 
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._sign("Company", self.key.public_key(), "Company", self.key, (), (), 900, ca=True)
+        self.certificate = self._sign("Company", self.key.public_key(), "Company", self.key, days=900, ca=True)
         self.issuer_key = ec.generate_private_key(ec.SECP256R1())
-        self.issuer = self._sign("Company servers", self.issuer_key.public_key(), "Company", self.key, (), (), 800, ca=True)
+        self.issuer = self._sign(
+            "Company servers", self.issuer_key.public_key(), "Company", self.key, days=800, ca=True
+        )
 
     def issue(self, name, key, names, usage=BOTH, days=300):
         """Return the certificate and its intermediate one, PEM."""
-        leaf = self._sign(name, key.public_key(), "Company servers", self.issuer_key, names, usage, days)
+        leaf = self._sign(
+            name, key.public_key(), "Company servers", self.issuer_key, names=names, usage=usage, days=days
+        )
         return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (leaf, self.issuer))
 
     @staticmethod
-    def _sign(name, public_key, issuer, issuer_key, names, usage, days, *, ca=False):
+    def _sign(name, public_key, issuer, issuer_key, *, days, names=(), usage=(), ca=False):
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -70,7 +74,13 @@ def right_material(directory, company):
     (directory / "ca/ca.crt").write_bytes(company.certificate.public_bytes(serialization.Encoding.PEM))
     key = ec.generate_private_key(ec.SECP256R1())
     put(directory, "hosts", HOST, company.issue(HOST, key, NAMES), pem(key))
-    put(directory, "clients", CLIENT, company.issue(CLIENT, key, (CLIENT,), (ExtendedKeyUsageOID.CLIENT_AUTH,)), pem(key))
+    put(
+        directory,
+        "clients",
+        CLIENT,
+        company.issue(CLIENT, key, (CLIENT,), (ExtendedKeyUsageOID.CLIENT_AUTH,)),
+        pem(key),
+    )
     return directory
 
 
@@ -102,7 +112,13 @@ def other_key(provided, company):
 
 def old_key_format(provided, company):
     key = ec.generate_private_key(ec.SECP256R1())
-    put(provided, "hosts", HOST, company.issue(HOST, key, NAMES), pem(key, serialization.PrivateFormat.TraditionalOpenSSL))
+    put(
+        provided,
+        "hosts",
+        HOST,
+        company.issue(HOST, key, NAMES),
+        pem(key, serialization.PrivateFormat.TraditionalOpenSSL),
+    )
 
 
 def other_authority(provided, company):
@@ -138,7 +154,10 @@ SPOILT = {
     leaf_for_an_authority: "is not the certificate of an authority",
 }
 WRONG = [
-    ({"certificates_validity_days": "soon"}, "argument 'certificates_validity_days' is of type str and we were unable to convert to int"),
+    (
+        {"certificates_validity_days": "soon"},
+        "argument 'certificates_validity_days' is of type str and we were unable to convert to int",
+    ),
     ({"certificates_renew_before_days": 397}, "certificates_renew_before_days (397) must be at least 1 and less than"),
     ({"certificates_client_names": ["../ca/ca"]}, "Rename ../ca/ca."),
     ({"certificates_provided_directory": "somewhere"}, "must be absolute paths on the control node"),
@@ -171,11 +190,17 @@ def test_what_cannot_be_done_gets_a_sentence_and_changes_nothing(tmp_path, compa
 
     before = contents(tmp_path), contents(secrets_directory)
     answers = tmp_path / "answers.json"
-    run = run_playbook(playbook="refusals.yml", limit=HOST, variables={"refusal_cases": cases, "refusal_file": str(answers)})
+    run = run_playbook(
+        playbook="refusals.yml", limit=HOST, variables={"refusal_cases": cases, "refusal_file": str(answers)}
+    )
     assert not run.failed, run.output
     said = json.loads(answers.read_text())
     answers.unlink()
-    assert {name: " ".join(said[name].split()) for name, sentence in expected.items() if sentence not in " ".join(said[name].split())} == {}
+    assert {
+        name: " ".join(said[name].split())
+        for name, sentence in expected.items()
+        if sentence not in " ".join(said[name].split())
+    } == {}
     assert (contents(tmp_path), contents(secrets_directory)) == before
     assert run.changed == 1, "only the answers were written"
     assert "PRIVATE KEY-----" not in run.output
@@ -190,7 +215,10 @@ def test_right_material_is_installed(tmp_path, company, run_playbook, secrets_di
         run = run_playbook(limit=HOST, variables={"certificates_provided_directory": str(provided)})
         assert not run.failed, run.output
         installed = testinfra.get_host(f"podman://logbastion-{HOST}")
-        for path, name in (("/etc/service/certs/host", f"hosts/{HOST}"), ("/etc/client/certs/client", f"clients/{CLIENT}")):
+        for path, name in (
+            ("/etc/service/certs/host", f"hosts/{HOST}"),
+            ("/etc/client/certs/client", f"clients/{CLIENT}"),
+        ):
             for end in (".crt", ".key"):
                 assert installed.file(path + end).content == (provided / (name + end)).read_bytes()
         assert installed.file("/etc/service/certs/ca.crt").content == (provided / "ca/ca.crt").read_bytes()

@@ -59,7 +59,9 @@ def test_new_name_of_the_host_gives_a_new_certificate(certificates, run_playbook
     after = contents(certificates)
     assert {name for name in before if before[name] != after[name]} == {f"hosts/{HOST}.crt"}
     certificate = x509.load_pem_x509_certificate(after[f"hosts/{HOST}.crt"])
-    dns = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value.get_values_for_type(x509.DNSName)
+    dns = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value.get_values_for_type(
+        x509.DNSName
+    )
     assert "other.example.org" in dns
     assert "logs.example.org" not in dns
 

@@ -11,7 +11,10 @@ CONTEXT.verify_mode = ssl.CERT_REQUIRED
 
 
 class Handler(socketserver.BaseRequestHandler):
+    """One connection."""
+
     def handle(self):
+        """Write down what comes and from whom."""
         try:
             with CONTEXT.wrap_socket(self.request, server_side=True) as secured:
                 name = dict(pair for (pair,) in secured.getpeercert()["subject"])["commonName"]
@@ -24,6 +27,8 @@ class Handler(socketserver.BaseRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
+    """All connections, each in a thread."""
+
     allow_reuse_address = True
     daemon_threads = True
 

@@ -45,7 +45,11 @@ def test_application_user_cannot_log_in_and_reads_logs_only_as_their_owner(host)
 def test_readers_read_logs_and_no_key(host):
     host.check_output("id auditor || useradd --system --groups log-readers auditor")
     host.check_output("runuser -u auditor -- ls /var/log/django-app")
-    for path in ("/etc/django-app/logging/certs/client.key", "/etc/django-app/logging/metrics_token", "/etc/django-app/logging.env"):
+    for path in (
+        "/etc/django-app/logging/certs/client.key",
+        "/etc/django-app/logging/metrics_token",
+        "/etc/django-app/logging.env",
+    ):
         assert host.run(f"runuser -u auditor -- cat {path}").rc == 1
     assert host.run("runuser -u auditor -- touch /var/log/django-app/forged.log").rc == 1
 
@@ -64,7 +68,9 @@ def test_token_is_the_one_that_prometheus_has(host, secrets_directory):
 
 def test_installed_package_is_the_wheel_of_the_control_node(host, secrets_directory):
     (wheel,) = (secrets_directory.parent / "wheels").glob("*.whl")
-    (record,) = host.check_output("ls /opt/django-app/venv/lib/python3.*/site-packages/logbastion-*.dist-info/direct_url.json").split()
+    (record,) = host.check_output(
+        "ls /opt/django-app/venv/lib/python3.*/site-packages/logbastion-*.dist-info/direct_url.json"
+    ).split()
     installed = json.loads(host.file(record).content_string)
     assert installed["archive_info"]["hash"] == "sha256=" + hashlib.sha256(wheel.read_bytes()).hexdigest()
     assert host.run("/opt/django-app/venv/bin/pip check").rc == 0

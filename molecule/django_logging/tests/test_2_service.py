@@ -47,7 +47,9 @@ def test_metrics_of_dead_processes_are_gone_and_new_ones_are_there(service):
 
 
 def test_drop_in_is_what_systemd_goes_by(service):
-    shown = service.check_output("systemctl show django-app --property=UMask,SupplementaryGroups,EnvironmentFiles,NeedDaemonReload")
+    shown = service.check_output(
+        "systemctl show django-app --property=UMask,SupplementaryGroups,EnvironmentFiles,NeedDaemonReload"
+    )
     assert "UMask=0027" in shown
     assert "SupplementaryGroups=log-readers" in shown
     assert "EnvironmentFiles=/etc/django-app/logging.env" in shown
@@ -65,5 +67,7 @@ def test_directories_of_the_metrics_survive_a_stop_and_a_boot(service):
 
 
 def test_receiver_refuses_whoever_has_no_certificate(host):
-    result = host.run("echo | timeout 10 openssl s_client -connect localhost:5959 -CAfile /etc/receiver/ca.crt -ign_eof")
+    result = host.run(
+        "echo | timeout 10 openssl s_client -connect localhost:5959 -CAfile /etc/receiver/ca.crt -ign_eof"
+    )
     assert "certificate required" in result.stdout + result.stderr

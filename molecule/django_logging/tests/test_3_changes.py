@@ -30,7 +30,9 @@ def test_running_application_is_restarted_with_its_new_settings(bookworm, run_pl
     assert b"LOGBASTION_SERVICE_NAME=renamed" in bookworm.file(f"/proc/{after}/environ").content.split(b"\0")
 
 
-def test_stopped_application_stays_stopped_and_a_changed_wheel_of_the_same_version_is_installed(bookworm, run_playbook, secrets_directory, tmp_path):
+def test_stopped_application_stays_stopped_and_a_changed_wheel_of_the_same_version_is_installed(
+    bookworm, run_playbook, secrets_directory, tmp_path
+):
     (wheel,) = (secrets_directory.parent / "wheels").glob("*.whl")
     changed = tmp_path / wheel.name
     shutil.copy(wheel, changed)
@@ -41,7 +43,9 @@ def test_stopped_application_stays_stopped_and_a_changed_wheel_of_the_same_versi
     run = run_playbook(limit=HOST, variables=variables)
     assert not run.failed, run.output
     assert not bookworm.service("django-app").is_running
-    installed = bookworm.check_output("cat /opt/django-app/venv/lib/python3.*/site-packages/logbastion-*.dist-info/direct_url.json")
+    installed = bookworm.check_output(
+        "cat /opt/django-app/venv/lib/python3.*/site-packages/logbastion-*.dist-info/direct_url.json"
+    )
     digest = subprocess.run(["sha256sum", changed], capture_output=True, text=True, check=True).stdout.split()[0]
     assert json.loads(installed)["archive_info"]["hash"] == f"sha256={digest}"
     assert run_playbook(limit=HOST, variables=variables).changed == 0
@@ -49,19 +53,37 @@ def test_stopped_application_stays_stopped_and_a_changed_wheel_of_the_same_versi
 
 def test_what_cannot_be_done_gets_a_sentence(bookworm, run_playbook, tmp_path):
     cases = {
-        "environment": ({"environment": "Production!"}, "django_logging_environment (Production!) is part of index names"),
-        "no port": ({"ingest": ["logs.example.org"]}, "must hold destinations such as logs.example.org:5959 or [2001:db8::1]:5959, and logs.example.org is none"),
+        "environment": (
+            {"environment": "Production!"},
+            "django_logging_environment (Production!) is part of index names",
+        ),
+        "no port": (
+            {"ingest": ["logs.example.org"]},
+            "must hold destinations such as logs.example.org:5959 or [2001:db8::1]:5959, and logs.example.org is none",
+        ),
         "big port": ({"ingest": ["logs.example.org:70000"]}, "and logs.example.org:70000 is none"),
         "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
-        "application": ({"application": "../app"}, "django_logging_application (../app) becomes the name of directories"),
+        "application": (
+            {"application": "../app"},
+            "django_logging_application (../app) becomes the name of directories",
+        ),
         "root": ({"user": "root"}, "must name the application's own user and group, not root"),
         "readers": ({"readers_group": "django-app"}, "whoever reads logs could read its keys"),
         "unit": ({"service": "django-app.service"}, "must be the name of a systemd unit without .service"),
-        "no wheel": ({"package": "/no/such/logbastion-1-py3-none-any.whl"}, "/no/such/logbastion-1-py3-none-any.whl, which does not exist on the control node"),
+        "no wheel": (
+            {"package": "/no/such/logbastion-1-py3-none-any.whl"},
+            "/no/such/logbastion-1-py3-none-any.whl, which does not exist on the control node",
+        ),
         "option": ({"package": "--upgrade"}, "django_logging_package (--upgrade) must be what pip knows a package by"),
         "plain index": ({"index": "http://packages.invalid/simple"}, "must begin with https:// or be empty"),
-        "closed port": ({"ingest": [f"{HOST}:1"]}, f"The ingest {HOST}:1: It cannot be reached ([Errno 111] Connection refused)."),
-        "other name": ({"ingest": ["dns-alias:5959"]}, "Its certificate is not valid for dns-alias under our authority"),
+        "closed port": (
+            {"ingest": [f"{HOST}:1"]},
+            f"The ingest {HOST}:1: It cannot be reached ([Errno 111] Connection refused).",
+        ),
+        "other name": (
+            {"ingest": ["dns-alias:5959"]},
+            "Its certificate is not valid for dns-alias under our authority",
+        ),
     }
     bookworm.check_output("grep -q dns-alias /etc/hosts || echo 127.0.0.1 dns-alias >> /etc/hosts")
     answers = tmp_path / "answers.json"

@@ -53,7 +53,11 @@ def other_key(tmp_path_factory):
     home = tmp_path_factory.mktemp("gnupg")
     home.chmod(0o700)
     gpg = ["gpg", "--homedir", str(home), "--batch"]
-    subprocess.run([*gpg, "--passphrase", "", "--quick-generate-key", "Somebody else", "ed25519", "sign"], check=True, capture_output=True)
+    subprocess.run(
+        [*gpg, "--passphrase", "", "--quick-generate-key", "Somebody else", "ed25519", "sign"],
+        check=True,
+        capture_output=True,
+    )
     key = home / "other.asc"
     subprocess.run([*gpg, "--armor", "--output", str(key), "--export"], check=True, capture_output=True)
     subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
@@ -65,14 +69,26 @@ def test_what_cannot_be_done_gets_a_sentence_and_leaves_nothing(tmp_path, other_
     not_a_key.write_text("<html>blocked</html>\n")
     elsewhere = "https://packages.invalid/apt"
     cases = {
-        "directory": ({"uris": ["file:///srv/not-there"]}, "The package repository file:///srv/not-there cannot be reached from"),
+        "directory": (
+            {"uris": ["file:///srv/not-there"]},
+            "The package repository file:///srv/not-there cannot be reached from",
+        ),
         "name": ({"uris": [elsewhere]}, f"The package repository {elsewhere} cannot be reached from {BOOKWORM}"),
         "proxy": ({"uris": [elsewhere], "proxy": "http://127.0.0.1:1"}, "Connection refused"),
         "proxy address": ({"proxy": "127.0.0.1"}, "package_repository_proxy must be an address"),
-        "plain": ({"uris": ["http://packages.invalid/apt"]}, "must hold addresses that begin with https:// or file:///."),
-        "no key": ({"key": "/no/such/key.asc"}, "/no/such/key.asc on the control node, and there is no ASCII armoured public key"),
+        "plain": (
+            {"uris": ["http://packages.invalid/apt"]},
+            "must hold addresses that begin with https:// or file:///.",
+        ),
+        "no key": (
+            {"key": "/no/such/key.asc"},
+            "/no/such/key.asc on the control node, and there is no ASCII armoured public key",
+        ),
         "not a key": ({"key": str(not_a_key)}, "there is no ASCII armoured public key"),
-        "other key": ({"key": str(other_key)}, "apt does not accept the package repository file:///srv/logbastion-repository"),
+        "other key": (
+            {"key": str(other_key)},
+            "apt does not accept the package repository file:///srv/logbastion-repository",
+        ),
         "bad pin": ({"pin": "newest"}, "package_repository_version_pin (newest) must be a version"),
     }
     answers = tmp_path / "answers.json"
