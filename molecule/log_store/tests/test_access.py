@@ -64,7 +64,11 @@ def test_the_writer_cannot_read_change_or_delete(store, environment, stream):
         ("GET", f"/{name}/_search", None),
         ("GET", f"/{name}/_count", None),
         ("GET", f"/{backing}/_doc/1", None),
-        ("PUT", f"/{backing}/_doc/1", {"@timestamp": "2026-11-23T10:00:00Z", "message": "forged"}),
+        (
+            "PUT",
+            f"/{backing}/_doc/1?if_seq_no=0&if_primary_term=1",
+            {"@timestamp": "2026-11-23T10:00:00Z", "message": "forged"},
+        ),
         ("POST", f"/{backing}/_update/1", {"doc": {"message": "forged"}}),
         ("DELETE", f"/{backing}/_doc/1", None),
         ("DELETE", f"/{backing}", None),

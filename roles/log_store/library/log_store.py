@@ -77,8 +77,7 @@ options:
         required: true
   roll_over:
     description:
-      - Whether data streams get a new index when their template changed. A template counts for new indices only. The new index is made by the next
-        write, so an idle stream gets none.
+      - Whether data streams get a new index when their template changed. A template counts for new indices only.
     type: bool
     default: true
   timeout:
@@ -112,7 +111,7 @@ written:
   elements: str
   returned: success
 rolled_over:
-  description: Data streams whose next write goes to a new index.
+  description: Data streams that got a new index.
   type: list
   elements: str
   returned: success
@@ -326,7 +325,7 @@ def load(api: Api, parameters: dict[str, Any], *, check: bool) -> dict[str, Any]
     streams = streams_of(api, patterns) if patterns and parameters["roll_over"] else []
     if not check:
         for stream in streams:
-            api.call("POST", f"/{quote(stream, safe='')}/_rollover?lazy=true")
+            api.call("POST", f"/{quote(stream, safe='')}/_rollover")
         refuse_shadows(api, parameters["objects"])
     return {
         "changed": bool(written),

@@ -124,7 +124,7 @@ def test_only_streams_whose_template_changed_begin_a_new_index(api):
     api.stored["/_component_template/logbastion-event"]["version"] = 0
     api.writes.clear()
     assert log_store.load(api, parameters(), check=False)["rolled_over"] == ["logs-django.audit-lab"]
-    assert ("POST", "/logs-django.audit-lab/_rollover?lazy=true") in api.writes
+    assert ("POST", "/logs-django.audit-lab/_rollover") in api.writes
     api.stored["/_component_template/logbastion-event"]["version"] = 0
     api.writes.clear()
     assert log_store.load(api, parameters(roll_over=False), check=False)["rolled_over"] == []
