@@ -1,0 +1,212 @@
+"""What the ingest promises: who gets in, where events go, what is kept when something dies."""
+
+import base64
+import json
+import socket
+import ssl
+
+import pytest
+from ingest_client import PORT, SHIPPER, event
+from service_over_tls import wait_for
+
+SERVICE = "logbastion-ingest"
+
+
+def refused(connect_and_send):
+    """TLS 1.3 tells a client of its refusal only when it reads."""
+    with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
+        connect_and_send()
+
+
+def send_and_read(ingest, context):
+    with ingest.connect(context) as connection:
+        connection.sendall(json.dumps(event("refused", 0)).encode() + b"\n")
+        if connection.recv(1) == b"":
+            raise EOFError
+
+
+@pytest.mark.parametrize("client", [None, "stranger.log-shipper"])
+def test_client_without_or_with_another_certificate_is_cut_off(ingest, client):
+    refused(lambda: send_and_read(ingest, ingest.context(client)))
+
+
+def test_certificate_of_another_authority_is_cut_off(ingest, tmp_path, host):
+    host.check_output(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s -keyout /tmp/o.key -out /tmp/o.crt",
+        SHIPPER,
+    )
+    for name in ("o.key", "o.crt"):
+        (tmp_path / name).write_text(host.file(f"/tmp/{name}").content_string)
+    context = ingest.context(None)
+    context.load_cert_chain(tmp_path / "o.crt", tmp_path / "o.key")
+    refused(lambda: send_and_read(ingest, context))
+
+
+def test_old_tls_is_refused(ingest):
+    context = ingest.context()
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    refused(lambda: ingest.connect(context))
+
+
+def test_nothing_is_taken_in_clear(ingest, store, run):
+    with socket.create_connection((ingest.address, PORT), timeout=30) as plain:
+        plain.sendall(json.dumps(event(run, 0)).encode() + b"\n")
+        try:
+            while plain.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+    # An event that is sent the right way afterwards shows that there was time enough.
+    ingest.send_events([event(run, 1)])
+    wait_for(lambda: f"{run}-000001" in store.ids(run))
+    assert f"{run}-000000" not in store.ids(run)
+    assert not [each for each in ingest.dead_letters() if run in str(each)]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_client_that_closes_without_reading_loses_nothing(ingest, store, run, version):
+    context = ingest.context()
+    context.minimum_version = context.maximum_version = version
+    with ingest.connect(context) as connection:
+        connection.sendall(b"".join(json.dumps(event(run, number)).encode() + b"\n" for number in range(1000)))
+    store.wait_for_all(run, 1000)
+
+
+def test_each_event_is_stored_once_however_often_it_is_sent(ingest, store, run):
+    for _ in range(3):
+        ingest.send_events(event(run, number) for number in range(500))
+    store.wait_for_all(run, 500)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"MARK is not JSON", "not JSON"),
+        (b'["MARK"]', "not a JSON object"),
+        (b'{"message": "MARK", "value": NaN}', "not JSON"),
+        (b'12 {"message": "MARK"}', "not JSON"),
+        (
+            json.dumps({**event("MARK", 0), "event": {"dataset": "django.application"}, "message": "MARK"}).encode(),
+            "event.id",
+        ),
+        (json.dumps(event("MARK", 0, event={"id": "MARK", "dataset": "django.secrets"})).encode(), "event.dataset"),
+        (json.dumps(event("MARK", 0, event={"id": "MARK", "dataset": "../x"})).encode(), "event.dataset"),
+        (json.dumps(event("MARK", 0, service={"environment": "a-b"})).encode(), "service.environment"),
+        (json.dumps(event("MARK", 0, service="x")).encode(), "service.environment"),
+        (json.dumps(event("MARK", 0, message="x" * 262144)).encode(), "larger than 262144 bytes"),
+        (json.dumps(event("MARK", 0, **{"@timestamp": "yesterday"})).encode(), "Elasticsearch: 400"),
+    ],
+)
+def test_line_that_cannot_be_stored_is_a_dead_letter_and_the_rest_is_stored(ingest, store, run, line, reason):
+    line = line.replace(b"MARK", run.encode())
+    ingest.send([json.dumps(event(run + "x", 0)).encode(), line, json.dumps(event(run + "x", 1)).encode()])
+    letter = ingest.wait_for_dead_letter(run)
+    assert reason in letter["reason"]
+    assert letter["raw"].encode() == line
+    assert letter["received"][:2] == "20"
+    assert letter["from"]
+    store.wait_for_all(run + "x", 2)
+
+
+def test_bytes_that_are_not_text_are_kept_as_they_came(ingest, run):
+    line = run.encode() + b" \xff\xfe \x7f"
+    ingest.send([line])
+    kept = wait_for(
+        lambda: [each for each in ingest.dead_letters() if base64.b64decode(each.get("raw_base64", "")) == line]
+    )
+    assert len(kept) == 1
+
+
+def test_modes_and_owners(ingest, host, run):
+    ingest.send([run.encode()])
+    ingest.wait_for_dead_letter(run)
+    expected = {
+        "/etc/logbastion-ingest": ("root", "logbastion-ingest", 0o750),
+        "/etc/logbastion-ingest/rsyslog.conf": ("root", "logbastion-ingest", 0o640),
+        "/etc/logbastion-ingest/deliver.json": ("root", "logbastion-ingest", 0o640),
+        "/etc/logbastion-ingest/elasticsearch_password": ("root", "logbastion-ingest", 0o640),
+        "/etc/logbastion-ingest/certs/host.key": ("root", "logbastion-ingest", 0o640),
+        "/var/spool/logbastion-ingest": ("logbastion-ingest", "logbastion-ingest", 0o700),
+        "/var/log/logbastion-ingest": ("logbastion-ingest", "logbastion-ingest", 0o750),
+        "/var/log/logbastion-ingest/dead-letters.jsonl": ("logbastion-ingest", "logbastion-ingest", 0o640),
+    }
+    found = {path: (host.file(path).user, host.file(path).group, host.file(path).mode) for path in expected}
+    assert found == expected
+
+
+def test_system_logging_was_not_switched_on(host):
+    assert not host.service("rsyslog").is_running
+    assert not host.service("rsyslog").is_enabled
+
+
+def test_service_runs_without_privileges(host):
+    assert {process.user for process in host.process.filter(comm="rsyslogd")} == {"logbastion-ingest"}
+    exposure = host.run(f"systemd-analyze security --no-pager --threshold=35 {SERVICE}")
+    assert exposure.rc == 0, exposure.stdout
+
+
+def test_killed_service_comes_back(ingest, store, run):
+    ingest.systemctl("kill", "--kill-who=main", "--signal=KILL", SERVICE)
+    ingest.wait_until_listening()
+    ingest.send_events([event(run, 0)])
+    store.wait_for_all(run, 1)
+
+
+def test_what_was_taken_in_survives_kill_and_restart_while_elasticsearch_is_away(
+    ingest, store, run, elasticsearch_away
+):
+    for turn, command in enumerate(
+        (("kill", "--kill-who=main", "--signal=KILL"), ("restart",), ("kill", "--kill-who=all", "--signal=KILL"))
+    ):
+        ingest.send_events(event(run, number) for number in range(turn * 1000, turn * 1000 + 1000))
+        ingest.systemctl(*command, SERVICE)
+        ingest.wait_until_listening()
+    elasticsearch_away()
+    store.wait_for_all(run, 3000, 300)
+
+
+def test_killed_while_it_takes_events_in_and_sent_again_each_is_stored_once(ingest, store, run):
+    events = [event(run, number) for number in range(2000)]
+    with ingest.connect(ingest.context()) as connection:
+        for each in events[:1000]:
+            connection.sendall(json.dumps(each).encode() + b"\n")
+        ingest.systemctl("kill", "--kill-who=main", "--signal=KILL", SERVICE)
+    ingest.wait_until_listening()
+    ingest.send_events(events)
+    store.wait_for_all(run, 2000)
+
+
+def test_wrong_password_makes_events_wait_and_the_right_one_needs_no_restart(ingest, store, host, run):
+    path = "/etc/logbastion-ingest/elasticsearch_password"
+    right = host.file(path).content_string
+    ingest.systemctl("kill", "--kill-who=all", "--signal=KILL", SERVICE)
+    host.check_output("echo wrong > %s", path)
+    ingest.wait_until_listening()
+    process = host.check_output(f"systemctl show --value --property=MainPID {SERVICE}")
+    ingest.send_events(event(run, number) for number in range(100))
+    wait_for(
+        lambda: (
+            "Events wait in the queue: Elasticsearch answered 401"
+            in host.check_output(f"journalctl -o cat --since=-2min -u {SERVICE}")
+        )
+    )
+    host.run_expect([0], "printf '%%s' %s > %s", right, path)
+    store.wait_for_all(run, 100)
+    assert host.check_output(f"systemctl show --value --property=MainPID {SERVICE}") == process
+
+
+def test_no_event_is_in_the_journal(host):
+    assert "business" not in host.check_output(f"journalctl -o cat -u {SERVICE}")
+
+
+def test_wrong_variables_get_a_sentence_and_change_nothing(run_playbook):
+    for variables, sentence in (
+        ({"rsyslog_ingest_prot": 5959}, "knows no variable rsyslog_ingest_prot"),
+        ({"rsyslog_ingest_port": "99999", "rsyslog_ingest_permitted_clients": ["*"]}, "rsyslog_ingest_port is 99999."),
+        ({"rsyslog_ingest_queue_maximum_size": "900000g"}, "Only "),
+    ):
+        run = run_playbook(limit="rsyslog-ingest-trixie", variables=variables)
+        assert run.failed
+        assert sentence in run.sentences
+        assert run.changed == 0

@@ -1,0 +1,6 @@
+"""The role's programs, imported from where the role keeps them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "files"))
