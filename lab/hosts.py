@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from lab import connection, machine, settings
 from lab.errors import LabError
@@ -15,6 +16,9 @@ from lab.shell import run, succeeds
 BOOT_SECONDS = 60
 BOOTED_STATES = {"running", "degraded"}
 """`degraded` is Debian 13 in a container: systemd-modules-load cannot load modules there, everything else runs."""
+
+ADDITIONAL_AUTHORITIES = Path("/usr/local/share/ca-certificates")
+"""Where Debian's administrators put authorities of their own (update-ca-certificates(8))."""
 
 OPEN_FILES_DROP_IN = """\
 # Lab only: the limit of open files of this machine is {limit} and cannot be raised; see lab/elasticsearch/open_files_limit.c.
@@ -74,12 +78,25 @@ def _start(name: str, suite: str) -> None:
             what=f"Starting the host {name}",
         )  # fmt: skip
         connection.authorize(container)
+        _trust_what_this_machine_trusts(container)
         if limits.open_files < settings.REQUIRED_OPEN_FILES:
             _pretend_open_files(container, limits.open_files)
     except BaseException:
         # Half a host would be taken for a whole one by the next run.
         remove(name)
         raise
+
+
+def _trust_what_this_machine_trusts(container: str) -> None:
+    """Give the host this machine's additional certificate authorities: behind a company's proxy it could not install packages otherwise."""
+    additional = sorted(ADDITIONAL_AUTHORITIES.glob("*.crt"))
+    for certificate in additional:
+        run(["podman", "cp", certificate, f"{container}:{certificate}"])
+    if additional:
+        run(
+            ["podman", "exec", container, "update-ca-certificates"],
+            what=f"Adding certificate authorities to {container}",
+        )
 
 
 def _pretend_open_files(container: str, limit: int) -> None:
@@ -178,6 +195,7 @@ def execute(name: str, *command: str | Path) -> str:
     return run(["podman", "exec", container_name(name), *command])
 
 
-def _inspect(name: str) -> dict:
+def _inspect(name: str) -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = json.loads(run(["podman", "container", "inspect", container_name(name)]))
     return found

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from rich.table import Table
 
-from lab import deployment, hosts, machine, stack, traffic
+from lab import deployment, hosts, machine, settings, stack, traffic
 from lab.errors import LabError
 from lab.progress import console, step
 
@@ -106,7 +106,7 @@ def _print_result(counts: list[stack.StreamCount], targets: dict[str, str], rece
         console.print(f"Test alert: {'received' if received else 'NOT received'} by its receiver.")
 
     places = Table("what", "where", "user", "password in the file", title="Where to look", title_justify="left")
-    secrets = stack.SECRETS.relative_to(deployment.settings.PROJECT_ROOT)
+    secrets = stack.SECRETS.relative_to(settings.PROJECT_ROOT)
     for what, host, port, user, name in (
         ("application logs", stack.OBSERVER, 9200, "log_reader", "log_reader"),
         ("security and audit logs", stack.OBSERVER, 9200, "security_log_reader", "security_log_reader"),

@@ -1,12 +1,14 @@
 """What the lab says while it works: one line a step, with the seconds it took."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
-console = Console(highlight=False, soft_wrap=True)
+# In a file or a CI log there is no width to keep to, and a cut URL is of no use.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 @contextmanager

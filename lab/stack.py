@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from elasticsearch import Elasticsearch
@@ -89,7 +90,6 @@ def logged_event_ids(stream: str) -> list[str]:
 def stored_event_ids(stream: str) -> list[str]:
     """Return the ids of all events of this stream in Elasticsearch, one for each document."""
     client = elasticsearch(READER_OF_STREAM[stream])
-    client.indices.refresh(index=index(stream), ignore_unavailable=True)
     hits = scan(client, index=index(stream), query={"_source": ["event.id"]}, ignore_unavailable=True, size=2000)
     return [hit["_source"]["event"]["id"] for hit in hits]
 
@@ -140,7 +140,7 @@ def send_test_alert(identifier: str) -> None:
     answer.raise_for_status()
 
 
-def received_alerts() -> list[dict]:
+def received_alerts() -> list[dict[str, Any]]:
     """Return every alert that the lab's receiver has taken so far, in the order of arrival."""
     text = hosts.execute(APPLICATION, "sh", "-c", f"if [ -e {ALERTS_FILE} ]; then cat {ALERTS_FILE}; fi")
     return [json.loads(line) for line in text.splitlines()]

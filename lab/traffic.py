@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from lab import hosts, settings, stack
 from lab.shell import run
@@ -11,7 +12,7 @@ GENERATOR = settings.PROJECT_ROOT / "python_handlers/example/traffic.py"
 CREDENTIALS_ON_HOST = f"/var/lib/{stack.APPLICATION_NAME}/credentials.json"
 
 
-def send(number_of_requests: int, seed: int = 1) -> dict:
+def send(number_of_requests: int, seed: int = 1) -> dict[str, Any]:
     """Send numbered requests to the application and return the generator's summary (run, first and last number, requests by status).
 
     Raises:
@@ -24,7 +25,8 @@ def send(number_of_requests: int, seed: int = 1) -> dict:
         ],
         what="Sending traffic to the example application",
     )  # fmt: skip
-    return json.loads(summary)
+    found: dict[str, Any] = json.loads(summary)
+    return found
 
 
 def _credentials() -> Path:

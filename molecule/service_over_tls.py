@@ -25,7 +25,13 @@ class ServiceOverTls:
 
     def get(self, path: str, auth: tuple[str, str] | None = None, **arguments: Any) -> requests.Response:
         """Ask with `auth` instead of the right user; nothing is raised for a status."""
-        return requests.get(f"https://{self.address}:{self.port}{path}", auth=auth or self.auth, verify=self.authority, timeout=10, **arguments)
+        return requests.get(
+            f"https://{self.address}:{self.port}{path}",
+            auth=auth or self.auth,
+            verify=self.authority,
+            timeout=10,
+            **arguments,
+        )
 
     def get_without_credentials(self, path: str) -> requests.Response:
         """Ask as nobody."""
@@ -33,7 +39,9 @@ class ServiceOverTls:
 
     def post(self, path: str, body: Any) -> requests.Response:
         """Send JSON."""
-        return requests.post(f"https://{self.address}:{self.port}{path}", json=body, auth=self.auth, verify=self.authority, timeout=10)
+        return requests.post(
+            f"https://{self.address}:{self.port}{path}", json=body, auth=self.auth, verify=self.authority, timeout=10
+        )
 
     def answers_in_clear(self) -> bool:
         """Tell whether a request without TLS gets anything but a refusal."""
@@ -49,7 +57,10 @@ class ServiceOverTls:
     def fingerprint(self) -> bytes:
         """Return the certificate on the wire, verified by name."""
         context = ssl.create_default_context(cafile=self.authority)
-        with socket.create_connection((self.address, self.port), timeout=10) as plain, context.wrap_socket(plain, server_hostname=self.host) as tls:
+        with (
+            socket.create_connection((self.address, self.port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=self.host) as tls,
+        ):
             return tls.getpeercert(binary_form=True) or b""
 
 

@@ -19,6 +19,7 @@ MAXIMUM_BODY_BYTES = 1024 * 1024
 class AlertReceiver(BaseHTTPRequestHandler):
     """POST / takes a webhook of Alertmanager (format version 4); GET / says how many alerts came so far."""
 
+    server: "Server"
     server_version = "LabAlertReceiver"
     sys_version = ""
     timeout = 10
@@ -53,7 +54,7 @@ class AlertReceiver(BaseHTTPRequestHandler):
         self._answer(401, {"error": "User name or password is wrong."}, {"WWW-Authenticate": 'Basic realm="alerts"'})
         return False
 
-    def _answer(self, status: int, body: dict, headers: dict | None = None) -> None:
+    def _answer(self, status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
         for name, value in {

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from service_over_tls import ServiceOverTls, wait_for
 
 RECEIVER = """
@@ -26,7 +25,9 @@ def password(secrets_directory):
 
 @pytest.fixture
 def alertmanager(inventory_name, secrets_directory, password):
-    return ServiceOverTls(inventory_name, 9093, secrets_directory / "certificates/ca/ca.crt", ("alertmanager", password))
+    return ServiceOverTls(
+        inventory_name, 9093, secrets_directory / "certificates/ca/ca.crt", ("alertmanager", password)
+    )
 
 
 @pytest.fixture
@@ -79,7 +80,9 @@ def test_inhibited_alert_stays_silent_and_the_watchdog_is_for_nobody(alertmanage
     alertmanager.post("/api/v2/alerts", [told])
     wait_for(lambda: any(body["groupLabels"]["alertname"] == "ToldAfterwards" for _, body in receiver()))
     assert {body["groupLabels"]["alertname"] for _, body in receiver()} == {"SecurityBreach", "ToldAfterwards"}
-    states = {alert["labels"]["alertname"]: alert["status"]["state"] for alert in alertmanager.get("/api/v2/alerts").json()}
+    states = {
+        alert["labels"]["alertname"]: alert["status"]["state"] for alert in alertmanager.get("/api/v2/alerts").json()
+    }
     assert states["AuthenticationFailureSpike"] == "suppressed"
 
 
@@ -108,7 +111,11 @@ def test_it_survives_a_restart_and_a_kill_and_keeps_its_silences(host, alertmana
     wait_for(lambda: alertmanager.get("/-/ready").status_code == 200)
     before = host.check_output("systemctl show --property MainPID --value prometheus-alertmanager")
     host.run_expect([0], "systemctl kill --signal KILL prometheus-alertmanager")
-    wait_for(lambda: host.check_output("systemctl show --property MainPID --value prometheus-alertmanager") not in {before, "0"})
+    wait_for(
+        lambda: (
+            host.check_output("systemctl show --property MainPID --value prometheus-alertmanager") not in {before, "0"}
+        )
+    )
     wait_for(lambda: alertmanager.get("/-/ready").status_code == 200)
     assert alertmanager.get(f"/api/v2/silence/{identifier}").json()["status"]["state"] == "active"
 

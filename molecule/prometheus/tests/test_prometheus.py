@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from service_over_tls import ServiceOverTls, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,7 +33,11 @@ def test_nothing_else_listens(host):
 def test_servers_scrape_each_other_with_tls_and_password(prometheus):
     def healthy():
         targets = prometheus.get("/api/v1/targets").json()["data"]["activeTargets"]
-        return {target["labels"]["instance"] for target in targets if target["labels"]["job"] == "prometheus" and target["health"] == "up"}
+        return {
+            target["labels"]["instance"]
+            for target in targets
+            if target["labels"]["job"] == "prometheus" and target["health"] == "up"
+        }
 
     wait_for(lambda: healthy() == {"prometheus-bookworm:9090", "prometheus-trixie:9090"})
 
@@ -44,7 +47,12 @@ def test_rules_are_loaded_and_the_watchdog_fires(prometheus):
     assert groups.keys() >= {"aprende_comigo_recordings", "aprende_comigo_alerts", "monitoring_alerts"}
     names = {rule["name"] for rule in groups["aprende_comigo_alerts"]["rules"]}
     assert names >= {"HighErrorRate", "SecurityBreach", "PaymentSystemDown", "SlowPerformance"}
-    wait_for(lambda: any(alert["labels"]["alertname"] == "Watchdog" for alert in prometheus.get("/api/v1/alerts").json()["data"]["alerts"]))
+    wait_for(
+        lambda: any(
+            alert["labels"]["alertname"] == "Watchdog"
+            for alert in prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
+        )
+    )
 
 
 @pytest.mark.parametrize("tests", ["tests/*.yml", "tests/guide/guide_counterexample.yml"])
