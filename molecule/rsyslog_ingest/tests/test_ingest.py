@@ -206,7 +206,7 @@ def test_wrong_variables_get_a_sentence_and_change_nothing(run_playbook):
         ({"rsyslog_ingest_port": "99999", "rsyslog_ingest_permitted_clients": ["*"]}, "rsyslog_ingest_port is 99999."),
         ({"rsyslog_ingest_queue_maximum_size": "900000g"}, "Only "),
     ):
-        run = run_playbook(limit="rsyslog-ingest-trixie", variables=variables)
+        run = run_playbook(playbook="refusals.yml", limit="rsyslog-ingest-trixie", variables=variables)
         assert run.failed
         assert sentence in run.sentences
         assert run.changed == 0
