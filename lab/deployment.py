@@ -79,11 +79,18 @@ def deploy() -> None:
         run_playbook(LAB_PLAYBOOKS / "example_application.yml")
 
 
-def remove() -> None:
-    """Remove every host of the lab, its network and its secrets; downloads and images stay in the cache."""
+def remove(*, keep_others: bool = False) -> None:
+    """Remove every host of the lab, its network and its secrets; downloads and images stay in the cache.
+
+    Args:
+        keep_others: leave hosts that `host create` made, for example those of a molecule scenario, and their network.
+    """
     for name in hosts.existing():
+        if keep_others and name not in SUITE_OF_HOST:
+            continue
         with step(f"Removing the host {name}"):
             hosts.remove(name)
-    hosts.remove_network()
+    if not hosts.existing():
+        hosts.remove_network()
     if stack.SECRETS.exists():
         shutil.rmtree(stack.SECRETS)
