@@ -26,9 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("deploy", help="hosts, site.yml and the example application, without traffic")
     commands.add_parser("status", help="hosts, events stored, targets, where to look")
-    commands.add_parser(
-        "down", help="remove hosts, network and the lab's secrets; the cache of downloads and images stays"
-    )
+    down = commands.add_parser("down", help="remove hosts, network and the lab's secrets; the cache stays")
+    down.add_argument("--keep-others", action="store_true", help="leave hosts that `host create` made")
     commands.add_parser("check", help="say what this machine lacks for the lab")
 
     host = commands.add_parser("host", help="make, remove or look up a single host").add_subparsers(
@@ -84,7 +83,7 @@ def main(words: list[str] | None = None) -> int:
             case "status":
                 main_job.status()
             case "down":
-                deployment.remove()
+                deployment.remove(keep_others=arguments.keep_others)
             case "check":
                 machine.require()
                 console.print("This machine has what the lab needs.")

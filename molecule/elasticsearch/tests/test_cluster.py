@@ -165,8 +165,9 @@ def test_nodes_were_restarted_one_after_the_other(host, inventory_name):
     )
     times = [datetime.datetime.strptime(line[1:24], "%Y-%m-%dT%H:%M:%S,%f") for line in log.splitlines()]
     words = ["started" if "started {" in line else "stopping" for line in log.splitlines()]
-    assert words == ["started", "stopping", "started"]
-    RESTARTS[inventory_name] = times[1:]
+    # What test_survival.py does to the nodes comes after these three, if the tests are run again.
+    assert words[:3] == ["started", "stopping", "started"]
+    RESTARTS[inventory_name] = times[1:3]
     if len(RESTARTS) == 2:
         first, second = sorted(RESTARTS.values())
         assert first[1] < second[0]
