@@ -52,6 +52,9 @@ def create(name: str, suite: str) -> None:
     else:
         _start(name, suite)
     _wait_until_booted(name)
+    # After the boot, which clears /tmp; again at each call, so that an interrupted one is made good.
+    connection.authorize(container)
+    _trust_what_this_machine_trusts(container)
 
 
 def _start(name: str, suite: str) -> None:
@@ -77,8 +80,6 @@ def _start(name: str, suite: str) -> None:
             ],
             what=f"Starting the host {name}",
         )  # fmt: skip
-        connection.authorize(container)
-        _trust_what_this_machine_trusts(container)
         if limits.open_files < settings.REQUIRED_OPEN_FILES:
             _pretend_open_files(container, limits.open_files)
     except BaseException:
@@ -89,7 +90,8 @@ def _start(name: str, suite: str) -> None:
 
 def _trust_what_this_machine_trusts(container: str) -> None:
     """Give the host this machine's additional certificate authorities: behind a company's proxy it could not install packages otherwise."""
-    additional = sorted(ADDITIONAL_AUTHORITIES.glob("*.crt"))
+    known = run(["podman", "exec", container, "ls", ADDITIONAL_AUTHORITIES]).split()
+    additional = [path for path in sorted(ADDITIONAL_AUTHORITIES.glob("*.crt")) if path.name not in known]
     for certificate in additional:
         run(["podman", "cp", certificate, f"{container}:{certificate}"])
     if additional:
