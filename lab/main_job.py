@@ -77,7 +77,7 @@ def _test_alert() -> bool:
     stack.send_test_alert(identifier)
 
     def arrived() -> bool:
-        return any(alert["labels"].get("test_id") == identifier for alert in stack.received_alerts())
+        return any(alert["labels"].get("job") == identifier for alert in stack.received_alerts())
 
     return _poll(arrived, bool, DELIVERED_WITHIN_SECONDS)
 

@@ -122,9 +122,9 @@ def targets() -> dict[str, str]:
 
 
 def send_test_alert(identifier: str) -> None:
-    """Give Alertmanager an alert of its own kind, told apart by `identifier`."""
+    """Give Alertmanager an alert whose `job` is `identifier`: a group of its own, which does not wait for an earlier one's interval."""
     alert = {
-        "labels": {"alertname": "LabTestAlert", "severity": "info", "service": "lab", "test_id": identifier},
+        "labels": {"alertname": "LabTestAlert", "severity": "info", "service": "lab", "job": identifier},
         "annotations": {
             "summary": "A test alert of the lab",
             "description": "Nothing is wrong: the way from Alertmanager to its receiver is tried.",
