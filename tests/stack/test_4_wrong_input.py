@@ -23,6 +23,8 @@ def failure_of(result: Command) -> str:
         ({"elasticsearch_heap_sise": "1g"}, ["elasticsearch_heap_sise"]),
         ({"prometheus_port": "ninety"}, ["prometheus_port"]),
         ({"rsyslog_ingest_port": "99999"}, ["rsyslog_ingest_port"]),
+        ({"package_repository_signing_key": "/no/such/key.asc"}, ["/no/such/key.asc"]),
+        ({"logbastion_secrets_directory": ""}, ["secrets"]),
     ],
 )
 def test_wrong_variable_is_named_and_nothing_changes(lab, deployed_again, variables, words):
