@@ -1,0 +1,5 @@
+"""Ways of sending events, one module each; :mod:`logbastion.shipping.transports.base` says what they have in common."""
+
+from logbastion.shipping.transports.base import Promise, Receipt, Refusal, Transport, TransportError
+
+__all__ = ["Promise", "Receipt", "Refusal", "Transport", "TransportError"]
