@@ -1,5 +1,6 @@
 """Ways of sending events, one module each; :mod:`logbastion.shipping.transports.base` says what they have in common."""
 
 from logbastion.shipping.transports.base import Promise, Receipt, Refusal, Transport, TransportError
+from logbastion.shipping.transports.tcp import TcpTransport
 
-__all__ = ["Promise", "Receipt", "Refusal", "Transport", "TransportError"]
+__all__ = ["Promise", "Receipt", "Refusal", "TcpTransport", "Transport", "TransportError"]
