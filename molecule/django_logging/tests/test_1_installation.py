@@ -15,6 +15,7 @@ def owner_and_mode(host, path):
     ("path", "user", "group", "mode"),
     [
         ("/var/log/django-app", "django-app", "log-readers", 0o2750),
+        ("/var/spool/django-app", "django-app", "django-app", 0o750),
         ("/etc/django-app", "root", "root", 0o755),
         ("/etc/django-app/logging", "root", "django-app", 0o750),
         ("/etc/django-app/logging.env", "root", "django-app", 0o640),
@@ -52,6 +53,7 @@ def test_readers_read_logs_and_no_key(host):
     ):
         assert host.run(f"runuser -u auditor -- cat {path}").rc == 1
     assert host.run("runuser -u auditor -- touch /var/log/django-app/forged.log").rc == 1
+    assert host.run("runuser -u auditor -- ls /var/spool/django-app").rc != 0
 
 
 def test_application_cannot_change_its_code_settings_or_key(host):
