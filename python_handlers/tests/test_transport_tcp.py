@@ -136,7 +136,7 @@ def test_tls_1_1_is_refused(certificates, connect):
         context = ssl.create_default_context(cafile=str(certificates.ca))
         context.load_cert_chain(certificates.certificate, certificates.key)
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             context.minimum_version = ssl.TLSVersion.TLSv1_1
         with (
             socket.create_connection(("localhost", sink.port)) as plain,

@@ -24,6 +24,7 @@ from logbastion.shipping.transports.base import TransportError
 _HANDSHAKE_VERDICT: Final = 0.2
 """Seconds to wait for the first bytes after a TLS 1.3 handshake: session tickets, or the refusal of the certificate."""
 _CHUNK: Final = 65536
+_LONG: Final = 86400.0
 _FAILURES: Final = (OSError, ValueError)  # ssl.SSLError and socket.gaierror are OSErrors; ValueError: host name, fd
 
 
@@ -52,8 +53,8 @@ class ConnectionOptions(TypedDict, total=False):
 class Connection:
     """A TLS connection that is up.
 
-    It has the three methods of a socket that :mod:`http.client` uses. Every operation waits at most ``send_timeout``
-    for progress, and never beyond :attr:`deadline`.
+    Writing waits at most ``send_timeout`` for progress, and reading does so when no :attr:`deadline` is set. Nothing
+    goes on beyond the deadline.
     """
 
     def __init__(self, tls: ssl.SSLSocket, index: int, destination: Destination, send_timeout: float) -> None:
@@ -64,13 +65,13 @@ class Connection:
         self.since = time.monotonic()
         self.deadline: float | None = None
         """``time.monotonic()`` at which whatever is going on fails, or None."""
+        self._ahead = b""
 
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._tls.fileno()
 
-    def _allow(self) -> None:
-        seconds = self.send_timeout
+    def _allow(self, seconds: float) -> None:
         if self.deadline is not None:
             seconds = min(seconds, self.deadline - time.monotonic())
             if seconds <= 0:
@@ -86,18 +87,17 @@ class Connection:
         """
         view = memoryview(data)
         while view:
-            self._allow()
+            self._allow(self.send_timeout)
             # OpenSSL writes one record at a time, so each that was taken is progress.
             view = view[self._tls.send(view) :]
 
-    def receive(self, size: int = _CHUNK) -> bytes:
-        """Wait for bytes; none means that the receiver has closed."""
-        self._allow()
-        return self._tls.recv(size)
-
     def receive_into(self, buffer: memoryview) -> int:
         """Wait for bytes; 0 means that the receiver has closed."""
-        self._allow()
+        if self._ahead:
+            count = min(len(buffer), len(self._ahead))
+            buffer[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+            return count
+        self._allow(_LONG if self.deadline is not None else self.send_timeout)
         return self._tls.recv_into(buffer)
 
     def read_now(self) -> bytes:
@@ -108,7 +108,7 @@ class Connection:
 
         """
         self._tls.settimeout(0)
-        found: list[bytes] = []
+        found, self._ahead = [self._ahead], b""
         while True:
             try:
                 data = self._tls.recv(_CHUNK)
@@ -118,13 +118,23 @@ class Connection:
                 raise ConnectionResetError("the receiver has closed the connection")
             found.append(data)
 
-    def readable(self, seconds: float) -> bool:
-        """Wait until there is something to read."""
-        if self._tls.pending():
-            return True
+    def has_arrived(self) -> bool:
+        """Say, without waiting, whether there are bytes to be received, or the end; session tickets do not count."""
+        if not self._ahead:
+            self._tls.settimeout(0)
+            try:
+                self._ahead = self._tls.recv(_CHUNK)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                return False
+            except OSError:
+                return True  # it will be raised again
+        return True
+
+    def wait_for_records(self, seconds: float) -> None:
+        """Wait until TLS records have arrived, whatever is in them."""
         poller = select.poll()  # select.select() cannot take descriptors above 1023
         poller.register(self._tls, select.POLLIN)
-        return bool(poller.poll(max(0.0, seconds) * 1000))
+        poller.poll(seconds * 1000)
 
     def unacknowledged(self) -> int | None:
         """Return how many bytes the peer's kernel has not acknowledged, or None where that cannot be asked (Linux can).
@@ -137,8 +147,8 @@ class Connection:
             return None
         return int(struct.unpack("i", answer)[0])
 
-    def makefile(self, _mode: str = "rb", *_arguments: Any) -> io.BufferedReader:
-        """Return a reader, as :mod:`http.client` wants it."""
+    def reader(self) -> io.BufferedReader:
+        """Return a file to read from; closing it leaves the connection as it is."""
         return io.BufferedReader(_Reader(self), _CHUNK)
 
     def close(self) -> None:
@@ -307,7 +317,7 @@ class Connector:
                 continue
             try:
                 if tls.version() == "TLSv1.3":
-                    connection.readable(_HANDSHAKE_VERDICT)
+                    connection.wait_for_records(_HANDSHAKE_VERDICT)
                 connection.read_now()
             except _FAILURES as error:
                 connection.close()
