@@ -8,15 +8,17 @@ import os
 import socket
 import time
 import traceback
+import uuid
+from functools import lru_cache
 from typing import Any, Final
 
 from logbastion.encoding import encode_line
 from logbastion.gate import Gate, drop_forbidden_keys
 from logbastion.identifiers import uuid7
-from logbastion.jsonsafe import MAX_INTEGER_BITS, safe_mapping, safe_str, shortened
+from logbastion.jsonsafe import safe_attributes, safe_str, shortened
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.streams import stream_for
-from logbastion.typed import take_performance, take_security
+from logbastion.typed import TYPED, take_typed
 
 ECS_VERSION: Final = "8.17.0"
 MAX_KEYWORD_BYTES: Final = 1024
@@ -24,12 +26,16 @@ _MAX_TEXT_BYTES: Final = 262_144
 
 _ID: Final = "_logbastion_event_id"
 _LINE: Final = "_logbastion_line"
-_STANDARD: Final = frozenset(
-    logging.LogRecord("", 0, "", 0, "", None, None).__dict__.keys()
-    | {"message", "asctime", "taskName", "stack_info", _ID, _LINE}
-)
-_OWN_FIELDS: Final = frozenset({"correlation_id", "user_id", "school_id", "event_type"})
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+# A record's own attributes come first, in this order; what a logging call gives in `extra` comes after them.
+_FIRST: Final = list(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
+_STANDARD: Final = frozenset({*_FIRST, "message", "asctime", "taskName", "stack_info", _ID, _LINE})
+_LONGS: Final = ("user_id", "school_id")
+_KEYWORDS: Final = ("correlation_id", "event_type")
+_WITH_A_PLACE: Final = TYPED.union(_LONGS, _KEYWORDS)
+_MAX_PID: Final = 2**32
+_PLAIN_LENGTH: Final = MAX_KEYWORD_BYTES // 4
+_DIGITS: Final = tuple(f"{number:03}" for number in range(1000))
+_EPOCH: Final = datetime.datetime(1970, 1, 1)  # UTC; naive, so that its text has no offset
 
 
 def event_id(record: logging.LogRecord) -> str:
@@ -38,28 +44,28 @@ def event_id(record: logging.LogRecord) -> str:
     ``dict.setdefault`` is one step, so handlers in several threads get the same.
     """
     known: str | None = record.__dict__.get(_ID)
-    if known is None:
-        try:
-            # float() first: text times a thousand million would be a text of gigabytes.
-            moment = int(float(record.created) * 1_000_000_000)
-        except (TypeError, ValueError, OverflowError):
-            moment = time.time_ns()
-        known = record.__dict__.setdefault(_ID, uuid7(moment))
-    return known
+    return known or _new_event_id(record, _moment(record.created)[1])
 
 
-def timestamp(created: float) -> str:
-    """Return seconds since 1970 as RFC 3339 in UTC with microseconds; a value that is no time becomes now."""
+def _new_event_id(record: logging.LogRecord, microseconds: int) -> str:
+    identifier: str = record.__dict__.setdefault(_ID, uuid7(microseconds))
+    return identifier
+
+
+def _moment(created: float) -> tuple[str, int]:
+    """Return a time as RFC 3339 in UTC and as microseconds since 1970; a value that is no time becomes now."""
     try:
-        moment = _EPOCH + datetime.timedelta(seconds=created)
-    except (TypeError, ValueError, OverflowError):
-        moment = datetime.datetime.now(datetime.timezone.utc)
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+        microseconds = round(created * 1e6)
+        fraction = microseconds % 1_000_000
+        text = f"{_second(microseconds // 1_000_000)}.{_DIGITS[fraction // 1000]}{_DIGITS[fraction % 1000]}Z"
+        return text, microseconds
+    except Exception:  # no number, not finite, or beyond the year 9999
+        return _moment(time.time())
 
 
-def _is_long(value: object) -> bool:
-    # The mapping types user_id and school_id as `long`; True is an int to Python, not to Elasticsearch.
-    return type(value) is int and value.bit_length() <= MAX_INTEGER_BITS
+@lru_cache(maxsize=64)
+def _second(whole: int) -> str:
+    return (_EPOCH + datetime.timedelta(seconds=whole)).isoformat()
 
 
 class EventFormatter(logging.Formatter):
@@ -88,9 +94,12 @@ class EventFormatter(logging.Formatter):
         gate: Gate = drop_forbidden_keys,
     ) -> None:
         super().__init__()
-        self._service = {"name": service_name, "environment": checked_environment(environment)}
-        self._host = {"name": host_name or socket.gethostname()}
+        self._service = safe_str(service_name)
+        self._environment = checked_environment(environment)
+        self._host = safe_str(host_name or socket.gethostname())
         self._gate = gate
+        # Says on a record whose line is kept there. A text, so that other handlers can still pickle the record.
+        self._mark = uuid.uuid4().hex
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its line break."""
@@ -100,34 +109,27 @@ class EventFormatter(logging.Formatter):
         """Return the line as it is written and sent: UTF-8, at most 256 KiB, ended by a line break."""
         # One formatter serves all outputs: what the first of them made, the others write, byte for byte.
         cached = record.__dict__.get(_LINE)
-        if cached is not None and cached[0] is self:
+        if cached is not None and cached[0] == self._mark:
             line: bytes = cached[1]
             return line
         try:
             line = encode_line(self._gate(self.event(record)))
         except Exception as error:  # fails closed: a notice instead of what could not be judged
             line = encode_line(self._notice(record, error))
-        record.__dict__[_LINE] = (self, line)
+        record.__dict__[_LINE] = (self._mark, line)
         return line
 
     def event(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the event before the gate."""
+        extra = _extra_of(record)  # before the frame puts the event's id on the record
         event = self._frame(record)
-        message, complaint = _message_of(record)
-        event["message"] = message
-        extra = safe_mapping({k: v for k, v in record.__dict__.items() if k not in _STANDARD and v is not None})
-        for name in ("user_id", "school_id"):
-            if _is_long(extra.get(name)):
-                event[name] = extra.pop(name)
-        for name in ("correlation_id", "event_type"):
-            value = extra.get(name)
-            if isinstance(value, str) and value and len(value.encode()) <= MAX_KEYWORD_BYTES:
-                event[name] = extra.pop(name)
-        take_security(event, extra)
-        take_performance(event, extra)
-        error = _error_of(record)
-        if error:
-            event["error"] = error
+        event["message"], complaint = _message_of(record)
+        if not _WITH_A_PLACE.isdisjoint(extra):
+            _place(event, extra)
+        if record.exc_info or record.exc_text or record.stack_info:
+            error = _error_of(record)
+            if error:
+                event["error"] = error
         if complaint:
             extra["logging_error"] = complaint
         if extra:
@@ -135,19 +137,22 @@ class EventFormatter(logging.Formatter):
         return event
 
     def _frame(self, record: logging.LogRecord) -> dict[str, Any]:
-        moment = timestamp(record.created)
-        logger, level = safe_str(record.name), safe_str(record.levelname)
-        number = record.levelno if isinstance(record.levelno, int) else logging.INFO
+        moment, microseconds = _moment(record.created)
+        name, levelname, levelno, process = record.name, record.levelname, record.levelno, record.process
+        if type(name) is type(levelname) is str and type(levelno) is int and len(name) <= _PLAIN_LENGTH:
+            level, logger, dataset = _names_of_usual_type(name, levelname, levelno)
+        else:
+            level, logger, dataset = _names(name, levelname, levelno)
         return {
             "@timestamp": moment,
             "timestamp": moment,
-            "level": shortened(level, MAX_KEYWORD_BYTES),
-            "logger": shortened(logger, MAX_KEYWORD_BYTES),
+            "level": level,
+            "logger": logger,
             "message": "",
-            "event": {"id": event_id(record), "dataset": f"django.{stream_for(logger, number)}"},
-            "service": self._service,
-            "host": self._host,
-            "process": {"pid": record.process if _is_long(record.process) else os.getpid()},
+            "event": {"id": record.__dict__.get(_ID) or _new_event_id(record, microseconds), "dataset": dataset},
+            "service": {"name": self._service, "environment": self._environment},
+            "host": {"name": self._host},
+            "process": {"pid": process if type(process) is int and 0 <= process < _MAX_PID else os.getpid()},
             "ecs": {"version": ECS_VERSION},
         }
 
@@ -158,9 +163,44 @@ class EventFormatter(logging.Formatter):
         return event
 
 
+def _names(name: object, levelname: object, levelno: object) -> tuple[str, str, str]:
+    """Return level, logger and dataset."""
+    logger, level = safe_str(name), safe_str(levelname)
+    number = levelno if isinstance(levelno, int) else logging.INFO
+    dataset = f"django.{stream_for(logger, number)}"
+    return shortened(level, MAX_KEYWORD_BYTES), shortened(logger, MAX_KEYWORD_BYTES), dataset
+
+
+_names_of_usual_type = lru_cache(maxsize=1024)(_names)
+
+
+def _extra_of(record: logging.LogRecord) -> dict[str, Any]:
+    names = list(record.__dict__)  # one step: another thread may put something on the record meanwhile
+    if names[: len(_FIRST)] == _FIRST:
+        del names[: len(_FIRST)]
+    return safe_attributes(record.__dict__, names, _STANDARD)
+
+
+def _place(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Move what has a field of its own, and the type that its mapping wants, from ``extra`` to that field."""
+    for name in _LONGS:
+        # Mapped as `long`. True is an int to Python, not to Elasticsearch; what has more than 63 bits is text by now.
+        if type(extra.get(name)) is int:
+            event[name] = extra.pop(name)
+    for name in _KEYWORDS:
+        value = extra.get(name)
+        if type(value) is str and value and (len(value) <= _PLAIN_LENGTH or len(value.encode()) <= MAX_KEYWORD_BYTES):
+            event[name] = extra.pop(name)
+    if not TYPED.isdisjoint(extra):
+        take_typed(event, extra)
+
+
 def _message_of(record: logging.LogRecord) -> tuple[str, str | None]:
     try:
-        return shortened(safe_str(record.getMessage()), _MAX_TEXT_BYTES), None
+        message = record.getMessage()
+        if type(message) is str and len(message) <= _MAX_TEXT_BYTES // 4 and message.isascii():
+            return message, None
+        return shortened(safe_str(message), _MAX_TEXT_BYTES), None
     except Exception as error:  # wrong arguments, or one of them cannot be shown
         # Without the arguments: nobody has decided that they may be shown in a place of their own.
         complaint = f"The message and its arguments do not fit: {type(error).__name__}"

@@ -16,7 +16,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 Gate = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes an event that it may change, returns what may be written."""
+"""Takes an event that it may change, returns what may be written.
+
+What it is given, and what it returns, is made of dict with text keys, list, str, int below 64 bits, finite float, bool
+and None. Nothing of it is shared with other events.
+"""
 
 _ANYWHERE: Final = re.compile(
     r"passw(or)?d|passphrase|passcode|authori[sz]ation|cookie|cardnumber|creditcard|apikey|accesskey|privatekey"
@@ -40,7 +44,11 @@ def drop_forbidden_keys(event: dict[str, Any]) -> dict[str, Any]:
     """Return the event without the forbidden keys of ``extra``, at any depth."""
     extra = event.get("extra")
     if extra:
-        event["extra"] = _cleaned(extra)
+        for key, value in extra.items():
+            kind = type(value)
+            if kind is dict or kind is list or is_forbidden_key(key):
+                event["extra"] = _cleaned(extra)
+                break
     return event
 
 

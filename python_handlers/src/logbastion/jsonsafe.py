@@ -25,6 +25,14 @@ MAX_STRING_BYTES: Final = 24_000
 """Lucene refuses a term above 32766 bytes; ``flattened`` indexes the path and the value as one term."""
 MAX_INTEGER_BITS: Final = 63
 
+_MAX_PLAIN_TEXT: Final = MAX_STRING_BYTES // 4
+_MAX_USUAL_NAMES: Final = 2000
+_usual_names: set[str] = set()
+_LARGEST: Final = 2**MAX_INTEGER_BITS - 1
+# Between these, and at zero, every JSON writer gives a float the same digits; outside, 1e-05 may be 1e-5 or 0.00001.
+_SMALLEST_USUAL: Final = 1e-4
+_LARGEST_USUAL: Final = 1e16
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PLAIN_TEXT = (
     decimal.Decimal,
@@ -35,6 +43,12 @@ _PLAIN_TEXT = (
     ipaddress.IPv4Network,
     ipaddress.IPv6Network,
 )
+
+
+class UnusualFloat(float):
+    """A finite float whose JSON text is a matter of taste; the encoder writes all of them as Python does."""
+
+    __slots__ = ()
 
 
 def safe_str(value: object) -> str:
@@ -84,13 +98,15 @@ def safe_int(value: int) -> int | str:
 def safe_float(value: float) -> float | str:
     """Return a finite float as it is, and ``NaN``, ``Infinity``, ``-Infinity`` as text (RFC 8259, 6)."""
     plain = float(value)
-    if math.isfinite(plain):
+    if _SMALLEST_USUAL <= abs(plain) < _LARGEST_USUAL or plain == 0:
         return plain
+    if math.isfinite(plain):
+        return UnusualFloat(plain)
     return "NaN" if math.isnan(plain) else ("Infinity" if plain > 0 else "-Infinity")
 
 
 def safe_value(value: Any, depth: int = 0, parents: tuple[int, ...] = ()) -> Any:
-    """Return a copy of ``value`` made of dict, list, str, int, float, bool and None only.
+    """Return a copy of ``value`` made of dict, list, str, int, float (or :class:`UnusualFloat`), bool and None only.
 
     Args:
         value: anything.
@@ -163,6 +179,49 @@ def safe_mapping(value: Mapping[Any, Any], depth: int = 0, parents: tuple[int, .
             name += "_"
         result[name] = safe_value(item, depth, parents)
     return result
+
+
+def safe_attributes(attributes: dict[str, Any], names: list[str], left_out: frozenset[str]) -> dict[str, Any]:
+    """Return what :func:`safe_mapping` returns of the named attributes, without those that are None or to be left out.
+
+    This is the short way for usual names and plain values; anything else takes the long one.
+
+    Args:
+        attributes: a record's.
+        names: those of them to take.
+        left_out: names that are not to be taken; the same at every call.
+
+    """
+    if len(names) > MAX_ITEMS or not _usual_names.issuperset(names):
+        names = [name for name in names if name not in left_out]
+        if len(names) > MAX_ITEMS or not _become_usual(names):
+            return safe_mapping({name: attributes[name] for name in names if attributes.get(name) is not None})
+    result: dict[str, Any] = {}
+    for name in names:
+        value: Any = attributes.get(name)
+        kind = type(value)
+        if kind is str:
+            if len(value) > _MAX_PLAIN_TEXT or not value.isascii():
+                value = safe_value(value)
+        elif value is None:
+            continue
+        elif kind is int:
+            if not -_LARGEST <= value <= _LARGEST:
+                value = safe_value(value)
+        elif kind is not bool:
+            value = safe_value(value)
+        result[name] = value
+    return result
+
+
+def _become_usual(names: list[str]) -> bool:
+    """Say whether all of these can be keys as they are, and remember those that can."""
+    if len(_usual_names) > _MAX_USUAL_NAMES:  # an application that makes names up cannot fill the memory
+        _usual_names.clear()
+    if all(type(name) is str and safe_key(name) == name for name in names):
+        _usual_names.update(names)
+        return True
+    return False
 
 
 def _request_facts(value: object) -> dict[str, str] | None:

@@ -9,15 +9,23 @@ the whole event.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Any, Final
 
 _FLOAT_LIMIT: Final = 3.4e38
 """Elasticsearch refuses a ``float`` that is not finite in 32 bits."""
 _MAX_OPERATION_BYTES: Final = 1024
+_MAX_IP_LENGTH: Final = 45
+"""``0000:0000:0000:0000:0000:ffff:255.255.255.255``."""
 
 
 def _is_ip(value: object) -> bool:
-    if not isinstance(value, str) or "%" in value:  # Elasticsearch refuses the zone of fe80::1%eth0
+    return isinstance(value, str) and len(value) <= _MAX_IP_LENGTH and _is_ip_text(value)
+
+
+@lru_cache(maxsize=1024)
+def _is_ip_text(value: str) -> bool:
+    if "%" in value:  # Elasticsearch refuses the zone of fe80::1%eth0
         return False
     try:
         ipaddress.ip_address(value)
@@ -46,6 +54,10 @@ _SECURITY: Final = {"source_ip": _is_ip, "user_agent": _is_text, "risk_score": _
 _PERFORMANCE: Final = {"duration_ms": _is_float, "operation": _is_keyword, "success": _is_bool}
 
 
+TYPED: Final = frozenset({"security", "performance", *_SECURITY, *_PERFORMANCE})
+"""Names in ``extra`` that :func:`take_typed` looks at."""
+
+
 def _take(extra: dict[str, Any], group: str, fields: dict[str, Any], flat: tuple[str, ...]) -> dict[str, Any]:
     taken: dict[str, Any] = {}
     for name in flat:
@@ -61,19 +73,17 @@ def _take(extra: dict[str, Any], group: str, fields: dict[str, Any], flat: tuple
     return taken
 
 
-def take_security(event: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Move what fits from ``extra`` into ``event["security"]``."""
+def take_typed(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Move what fits from ``extra`` into ``event["security"]`` and ``event["performance"]``."""
     taken = _take(extra, "security", _SECURITY, tuple(_SECURITY))
     if taken:
         event["security"] = taken
+    _take_performance(event, extra)
 
 
-def take_performance(event: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Move what fits from ``extra`` into ``event["performance"]``.
-
-    A flat ``success`` is the outcome of an operation only beside ``duration_ms`` or ``operation``; alone (as in the
-    guide's log-in event) it says something else and stays in ``extra``.
-    """
+def _take_performance(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    # A flat `success` is the outcome of an operation only beside `duration_ms` or `operation`; alone (as in the guide's
+    # log-in event) it says something else and stays in `extra`.
     measured = "duration_ms" in extra or "operation" in extra
     flat = tuple(_PERFORMANCE) if measured else ("duration_ms", "operation")
     taken = _take(extra, "performance", _PERFORMANCE, flat)

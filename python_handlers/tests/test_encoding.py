@@ -1,0 +1,312 @@
+"""The bytes of an event are the same with orjson and without, whatever a logging call was given."""
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+import logging
+import os
+import pathlib
+import pickle
+import uuid
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logbastion import EventFormatter, encoding, identifiers, jsonsafe
+from logbastion.formatters import event_id
+from logbastion.identifiers import uuid7
+
+FORMATTER = EventFormatter("school", "lab", host_name="app")
+BY_ORJSON = encoding.orjson_dumps()
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    NUMBER = 7
+    ODD = object()
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+@dataclasses.dataclass
+class Pupil:
+    name: str
+    marks: list
+
+
+class Raising:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class RaisingMapping(dict):
+    def items(self):
+        raise KeyError("no items")
+
+
+class RaisingIterable(list):
+    def __iter__(self):
+        raise ValueError("no items")
+
+
+class RaisingFloat(float):
+    def __float__(self):
+        raise ValueError("no float")
+
+    def __repr__(self):
+        return "not a number"
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return 5  # noqa: PLE0307 - wrong on purpose
+
+    def isascii(self):
+        raise RuntimeError
+
+
+class Lazy:
+    """As Django's lazy objects: everything is passed on to something made at the first access."""
+
+    def __init__(self, make):
+        self.__dict__["make"] = make
+
+    def __getattr__(self, name):
+        return getattr(self.__dict__["make"](), name)
+
+    def __str__(self):
+        return str(self.__dict__["make"]())
+
+    @property
+    def __class__(self):
+        return self.__dict__["make"]().__class__
+
+
+def cycle(kind):
+    made = {} if kind == "dict" else []
+    if kind == "dict":
+        made["again"] = [made]
+    else:
+        made.append(made)
+    return made
+
+
+def nested(levels):
+    made = "bottom"
+    for level in range(levels):
+        made = {"d": made} if level % 2 else [made]
+    return made
+
+
+TEXTS = st.text() | st.text(alphabet='\x00\x7f\x85\x9f\u061c\u200e\u2028\u202e\u2069\ufeff\ud800\udfff"\\/\n\t\bä€😀')
+FLOATS = st.floats() | st.sampled_from([1e16, 9999999999999998.0, 1e-4, 9.9e-5, 5e-324, 1.7e308, -0.0, 1e22, 123e-7])
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), FLOATS, TEXTS, st.binary(), st.decimals(), st.uuids(),
+    st.integers(0, 5000).map(lambda bits: -(1 << bits)),
+    st.datetimes(), st.dates(), st.times(), st.timedeltas(),
+    st.sampled_from([*Colour, Level.HIGH, decimal.Decimal("sNaN"), 2**63, -(2**63)]),
+    st.just(pathlib.PurePosixPath("/a/\udc80b")),
+    st.builds(Pupil, name=TEXTS, marks=st.lists(st.integers(), max_size=2)),
+    st.sampled_from([Raising, lambda: RaisingMapping(a=1), lambda: RaisingIterable([1]), lambda: RaisingFloat(2.5),
+                     lambda: Text("x\ud800"), lambda: cycle("dict"), lambda: cycle("list"),
+                     lambda: Lazy(lambda: "text"), lambda: Lazy(lambda: {"a": 1}), lambda: Lazy(Raising), object,
+                     lambda: collections.OrderedDict(a=float("nan")), lambda: bytearray(b"\xff"),
+                     lambda: (number for number in range(3)), lambda: memoryview(b"ab")]).map(lambda make: make()),
+    st.integers(0, 40).map(nested),
+    st.sets(st.integers(), max_size=1), st.frozensets(TEXTS, max_size=1),
+)  # fmt: skip
+KEYS = TEXTS | st.integers() | st.booleans() | st.none() | st.floats() | st.uuids() | st.binary()
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=10,
+)
+TYPED = ("user_id", "school_id", "correlation_id", "event_type", "source_ip", "user_agent", "risk_score",
+         "duration_ms", "operation", "success", "security", "performance")  # fmt: skip
+NAMES = st.sampled_from(TYPED) | TEXTS | st.from_regex(r"[a-z_]{1,9}", fullmatch=True)
+
+
+def record(extra=None, msg="hello", args=(), name="business.search"):
+    made = logging.LogRecord(name, logging.INFO, "file.py", 1, msg, args, None)
+    made.__dict__.update(extra or {})
+    return made
+
+
+def written(made, dumps):
+    """Format a record by one encoder, as if for the first time, with the id that it has."""
+    made.__dict__.pop("_logbastion_line", None)
+    before = encoding._dumps
+    encoding._dumps = dumps
+    try:
+        return FORMATTER.format_bytes(made)
+    finally:
+        encoding._dumps = before
+
+
+def test_orjson_is_what_is_used_when_it_is_there():
+    assert encoding._dumps.func is orjson.dumps
+
+
+def test_no_orjson_no_fast_encoder(monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(encoding.importlib, "import_module", missing)
+    assert encoding.orjson_dumps() is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(extra=st.dictionaries(NAMES, VALUES, max_size=6), msg=TEXTS, args=st.lists(LEAVES, max_size=1), name=TEXTS)
+def test_same_bytes_with_and_without_orjson(extra, msg, args, name):
+    standard = logging.makeLogRecord({}).__dict__
+    made = record({k: v for k, v in extra.items() if k not in standard}, msg, tuple(args), name)
+    event_id(made)
+    event = FORMATTER.event(made)
+    assert BY_ORJSON(event) == encoding.json_dumps(event)  # orjson did not leave it to the other
+    one, other = written(made, BY_ORJSON), written(made, encoding.json_dumps)
+    assert one == other
+    assert b"withheld" not in one
+    assert len(one.decode().splitlines()) == 1
+    json.loads(one, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=FLOATS)
+def test_a_float_is_written_as_python_does(value):
+    safe = {"v": jsonsafe.safe_value(value)}
+    assert BY_ORJSON(safe) == encoding.json_dumps(safe)
+    assert jsonsafe.safe_value(safe["v"]) == safe["v"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(extra=st.dictionaries(NAMES, VALUES, max_size=8))
+def test_the_short_way_through_extra_gives_what_the_long_one_gives(extra):
+    present = {name: value for name, value in extra.items() if value is not None}
+    assert jsonsafe.safe_attributes(extra, list(extra), frozenset()) == jsonsafe.safe_mapping(present)
+
+
+@pytest.mark.parametrize("dumps", [BY_ORJSON, encoding.json_dumps])
+def test_what_shows_nothing_or_breaks_lines_is_escaped(dumps):
+    for code in [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F),
+                 *range(0x2066, 0x206A), 0xFEFF]:  # fmt: skip
+        line = written(record({"v": f"a{chr(code)}b"}), dumps)
+        assert chr(code) not in line.decode()[:-1], hex(code)
+        assert json.loads(line)["extra"]["v"] == f"a{chr(code)}b"
+    for shown in "äß€漢😀\u200d\u2027\u202f\u2065\u206a\xa0":
+        assert shown in written(record({"v": shown}), dumps).decode()
+
+
+def test_an_integer_that_a_gate_makes_too_large_for_orjson():
+    formatter = EventFormatter(gate=lambda event: {**event, "extra": {"n": 2**70, 3: "key"}})
+    assert json.loads(formatter.format(record()))["extra"] == {"n": 2**70, "3": "key"}
+
+
+def test_large_events_are_cut_alike():
+    made = record({"a": ["b\u2028" * 20_000] * 30, "n": 1e-7}, msg="€" * 300_000)
+    event_id(made)
+    assert written(made, BY_ORJSON) == written(made, encoding.json_dumps)
+
+
+def test_a_gate_can_change_all_it_gets_without_touching_the_next_event():
+    def gate(event):
+        for part in ("service", "host", "ecs", "process", "event"):
+            event[part].clear()
+        event["extra"].clear()
+        return event
+
+    EventFormatter("s", "lab", gate=gate).format(record({"a": 1}))
+    inner = {"kept": 1}
+    formatter = EventFormatter("s", "lab", gate=gate)
+    formatter.format(record({"a": inner}))
+    assert inner == {"kept": 1}
+    assert formatter.event(record())["service"] == {"name": "s", "environment": "lab"}
+
+
+def test_a_formatted_record_can_still_be_pickled_and_has_its_line_there():
+    formatter = EventFormatter(gate=lambda event: event)
+    made = record({"a": 1})
+    line = formatter.format_bytes(made)
+    moved = pickle.loads(pickle.dumps(made))  # noqa: S301 - our own
+    assert formatter.format_bytes(moved) == line
+    other = json.loads(EventFormatter("other").format(moved))
+    assert other["service"]["name"] == "other"
+    assert other["event"]["id"] == json.loads(line)["event"]["id"]
+
+
+def test_a_record_without_one_of_its_own_attributes_or_with_them_in_another_order():
+    made = record({"first": 1, "second": 2})
+    del made.__dict__["processName"]
+    assert json.loads(FORMATTER.format(made))["extra"] == {"first": 1, "second": 2}
+    other = record()
+    other.__dict__ = {"early": 1, **other.__dict__, "late": 2, "message": "formatted before", "asctime": "then"}
+    assert json.loads(FORMATTER.format(other))["extra"] == {"early": 1, "late": 2}
+
+
+def test_names_made_up_by_the_application_do_not_fill_the_memory():
+    for number in range(5000):
+        FORMATTER.format(record({f"made_up_{number}": number}))
+    assert len(jsonsafe._usual_names) <= jsonsafe._MAX_USUAL_NAMES + 1000
+
+
+def test_the_id_says_the_time_of_the_event():
+    made = uuid.UUID(uuid7(1_795_428_000_123_456))
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+    assert made.int >> 80 == 1_795_428_000_123
+    assert made.int >> 64 & 0xFFF == 456 * 4096 // 1000
+    for odd in (-5, 2**80):
+        assert uuid.UUID(uuid7(odd)).version == 7
+
+
+def test_ids_differ_and_both_variant_bits_are_free():
+    ids = {uuid7(0) for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {one[19] for one in ids} == set("89ab")
+
+
+def test_a_child_whose_fork_python_was_not_told_of_makes_other_ids(monkeypatch):
+    uuid7(0)
+    owner, pieces = identifiers._pool
+    assert owner == os.getpid()
+    copied = list(pieces)
+    monkeypatch.setattr(identifiers.os, "getpid", lambda: owner + 1)
+    children = [uuid7(0) for _ in range(len(copied))]
+    assert not {piece.hex("-", 6) for piece in copied} & {one[19:] for one in children}
+
+
+@pytest.mark.parametrize(
+    ("created", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (1795428000, "2026-11-23T10:00:00.000000Z"),
+        (1795428000.9999999, "2026-11-23T10:00:01.000000Z"),
+        (1795428000.0000016, "2026-11-23T10:00:00.000002Z"),
+        (-0.5, "1969-12-31T23:59:59.500000Z"),
+        (253402300799.0, "9999-12-31T23:59:59.000000Z"),
+    ],
+)
+def test_times(created, text):
+    made = record()
+    made.created = created
+    assert json.loads(FORMATTER.format(made))["@timestamp"] == text
+
+
+@given(
+    moment=st.datetimes(
+        datetime.datetime(1990, 1, 1), datetime.datetime(2090, 1, 1), timezones=st.just(datetime.timezone.utc)
+    )
+)
+def test_a_time_is_right_to_the_microsecond(moment):
+    made = record()
+    made.created = moment.timestamp()
+    assert json.loads(FORMATTER.format(made))["@timestamp"] == moment.isoformat(timespec="microseconds")[:26] + "Z"
