@@ -1,11 +1,13 @@
 """Ways of sending events, one module each; :mod:`logbastion.shipping.transports.base` says what they have in common."""
 
 from logbastion.shipping.transports.base import Promise, Receipt, Refusal, Transport, TransportError
+from logbastion.shipping.transports.beats import BeatsTransport
 from logbastion.shipping.transports.elasticsearch import ElasticsearchTransport
 from logbastion.shipping.transports.http import HttpTransport
 from logbastion.shipping.transports.tcp import TcpTransport
 
 __all__ = [
+    "BeatsTransport",
     "ElasticsearchTransport",
     "HttpTransport",
     "Promise",

@@ -91,6 +91,14 @@ class Connection:
             # OpenSSL writes one record at a time, so each that was taken is progress.
             view = view[self._tls.send(view) :]
 
+    def receive(self) -> bytes:
+        """Wait for bytes; none means that the receiver has closed."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
+        self._allow(_LONG if self.deadline is not None else self.send_timeout)
+        return self._tls.recv(_CHUNK)
+
     def receive_into(self, buffer: memoryview) -> int:
         """Wait for bytes; 0 means that the receiver has closed."""
         if self._ahead:
