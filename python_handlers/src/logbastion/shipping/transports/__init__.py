@@ -5,8 +5,10 @@ from logbastion.shipping.transports.beats import BeatsTransport
 from logbastion.shipping.transports.elasticsearch import ElasticsearchTransport
 from logbastion.shipping.transports.http import HttpTransport
 from logbastion.shipping.transports.tcp import TcpTransport
+from logbastion.shipping.transports.udp import UdpTransport
 
 __all__ = [
+    "TRANSPORTS",
     "BeatsTransport",
     "ElasticsearchTransport",
     "HttpTransport",
@@ -16,4 +18,15 @@ __all__ = [
     "TcpTransport",
     "Transport",
     "TransportError",
+    "UdpTransport",
 ]
+
+# The type checker sees here that each of them is a Transport.
+TRANSPORTS: tuple[type[Transport], ...] = (
+    TcpTransport,
+    ElasticsearchTransport,
+    HttpTransport,
+    BeatsTransport,
+    UdpTransport,
+)
+"""All there are."""
