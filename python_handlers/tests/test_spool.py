@@ -9,6 +9,7 @@ import pytest
 from spool_helpers import KIB, adopt_all, numbers, put, record, segments, small, take
 
 from logbastion.shipping.spool import Block, DropNewest, DropOldest, Spool
+from logbastion.shipping.spool.segments import FileSegment
 from logbastion.streams import STREAMS
 
 
@@ -171,6 +172,26 @@ def test_drop_oldest_while_reading_counts_each_event_once(tmp_path):
     assert delivered == sorted(delivered)
     assert sum(count for _, _, count in dropped) > 0
     assert len(delivered) + sum(count for _, _, count in dropped) == next_number
+    spool.close()
+
+
+def test_a_segment_that_goes_while_it_is_read_is_counted_or_delivered(tmp_path, monkeypatch):
+    dropped = []
+    spool = Spool(tmp_path, limits={"application": small(DropOldest())}, dropped=lambda *facts: dropped.append(facts))
+    put(spool, 0, 100)
+    real = FileSegment.read
+
+    def read(segment, *arguments):
+        parsed = real(segment, *arguments)
+        monkeypatch.undo()
+        put(spool, 100, 1500)  # by another thread, just before the reader says what it has read
+        return parsed
+
+    monkeypatch.setattr(FileSegment, "read", read)
+    found = take(spool)
+    lost = sum(count for _, _, count in dropped)
+    assert lost > 100
+    assert found == list(range(lost, 1500))
     spool.close()
 
 

@@ -69,7 +69,9 @@ def test_what_memory_held_is_durable_once_the_disk_is_back(make, full_disk, tmp_
     disk_is_back(spool)
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "spool", copy)  # what a kill -9 would leave
-    assert adopt_all(make(copy)) == list(range(1000))
+    after = make(copy)
+    assert adopt_all(after) == list(range(1000))
+    assert after.damaged == 0  # the half record that the full disk took was cut off
 
 
 def test_the_worker_ships_from_memory_while_the_disk_is_full(make, full_disk):

@@ -215,6 +215,27 @@ def test_fork_under_load(tmp_path):
     spool.close()
 
 
+ORPHAN = """
+import os, re, sys, time
+from logbastion.shipping.spool import Spool
+spool = Spool(sys.argv[1])
+spool.append("audit", b'{"n":7}')
+parent = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    spool.maintain()
+    os.write(1, spool.read(10, 1000).events[0])
+os._exit(0)
+"""
+
+
+def test_a_child_adopts_what_its_dead_parent_has_left(tmp_path):
+    """Though it is a directory that its own memory, copied by fork, once knew as owned."""
+    process = python(ORPHAN, tmp_path)
+    assert process.communicate(timeout=60)[0] == b'{"n":7}'
+
+
 def test_logging_from_a_signal_handler_within_append(tmp_path):
     spool = Spool(tmp_path)
     hits, numbering = [], itertools.count(-1, -1)
@@ -264,7 +285,8 @@ def test_a_signal_handler_that_raises_within_append_loses_nothing_that_returned(
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    spool.maintain()
+    assert spool.append("application", record(20_000))
+    kept.append(20_000)
     found = take(spool)
     assert interrupted
     assert len(found) == len(set(found))
@@ -289,6 +311,7 @@ def test_logging_from_within_the_lane_itself_is_put_off_and_kept(tmp_path, monke
     monkeypatch.setattr(os, "write", write)
     assert spool.append("application", record(1))
     monkeypatch.undo()
+    assert segments(tmp_path)[0].read_bytes().count(b"\n") == 4  # not only when somebody reads
     assert take(spool, settle=False) == [1, 100, 101, 102]
     with spool.lanes["application"].exclusive():
         assert spool.append("application", record(200))

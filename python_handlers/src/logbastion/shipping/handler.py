@@ -1,4 +1,4 @@
-"""The handler that puts events on a queue, and the thread that sends them."""
+"""The handler that nobody has to think about: it keeps events on the disk, and a thread of its own ships them."""
 
 from __future__ import annotations
 
@@ -6,50 +6,60 @@ import logging
 import multiprocessing.process
 import multiprocessing.util
 import os
-import queue
 import threading
 import time
 import weakref
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from logbastion.formatters import EventFormatter
-from logbastion.shipping.status import Outage, ShippingStatus
-from logbastion.shipping.transport import Backoff, Transport, TransportError
-
-_BATCH_LINES: Final = 500
-_BATCH_BYTES: Final = 256 * 1024
-_IDLE_SECONDS: Final = 0.5
+from logbastion.gate import Gate
+from logbastion.jsonsafe import safe_str
+from logbastion.shipping.spool import Durability, LaneLimit, Spool
+from logbastion.shipping.spool.spool import DEFAULT_MEMORY_BYTES
+from logbastion.shipping.spool.writer import AT_EXIT
+from logbastion.shipping.status import ShippingCounts, ShippingStatus
+from logbastion.shipping.transports.base import Transport
+from logbastion.shipping.worker import Publish, ShippingWorker
+from logbastion.streams import AUDIT, stream_for
 
 _handlers: weakref.WeakSet[ShippingHandler] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
     for handler in list(_handlers):
-        handler._reset()  # the module's own class
+        handler._after_fork()  # the module's own class
 
 
+# After the spool's own, which was registered when that was imported: it has forgotten the parent's files by then.
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class ShippingHandler(logging.Handler):
-    """Formats in the caller, queues, and sends from one daemon thread per process.
+    """Formats an event, passes it through the gate, appends it to the spool, and returns.
 
-    A logging call never touches the network, never waits and never raises. The queue is bounded: when it is full, new
-    events are dropped and counted, and an event on ``system.log_management`` tells how many, once sending goes on.
-    What is queued in memory is lost when the process is killed; the files of
-    :class:`~logbastion.files.StreamFileHandler` still have it.
+    A logging call never touches the network and never raises an ``Exception``. Once it has returned, the event survives
+    the end of the process, ``kill -9`` too; it is delivered by this process, or after its end by another one with the
+    same spool. Every event that is given up is counted, and an event on ``system.log_management`` tells how many, once
+    that is over. It may log from signal handlers, finalisers and exit handlers.
 
-    Threads and forks: the thread starts with the first event of a process. A child of ``fork`` starts its own and
-    leaves the parent's queue and connection to the parent. At exit (``logging.shutdown``) the queue is sent for at most
-    ``exit_timeout`` seconds. A child that ends through ``os._exit`` has to call :meth:`flush` first;
-    ``multiprocessing`` children are taken care of.
+    Threads and forks: one daemon thread per process, started by its first event. A child of ``fork`` has a thread and a
+    directory of its own and leaves what the parent has accepted to the parent.
 
     Args:
-        transport: where to; see :mod:`logbastion.shipping.tcp`.
-        capacity: how many events the queue holds at most.
-        capacity_bytes: how many bytes of events it holds at most.
-        exit_timeout: seconds.
-        status: counts; by default its own, with Prometheus counters.
+        transport: where to; see :mod:`logbastion.shipping.transports`. It belongs to this handler alone.
+        spool_directory: of this application, for all its processes; made with mode 0750. None keeps events in memory
+            only: they are lost with the process.
+        durability: ``process``, or ``host`` for events that have to survive a loss of power; see :class:`Spool`.
+        limits: by stream, how much may wait and what happens beyond; see :data:`DEFAULT_LIMITS`.
+        memory_bytes: how much may wait in memory in all, where there is no directory or the disk refuses.
+        exit_timeout: seconds that the end of the process may take for what still waits. The rest stays in the spool.
+        gate: see :mod:`logbastion.gate`; of the formatter that the handler has when it is given no other.
+        publish: is given the counts about once a second, for example
+            :class:`logbastion.shipping_metrics.ShippingMetrics`.
+
+    Raises:
+        ValueError: an argument cannot work.
 
     """
 
@@ -57,217 +67,177 @@ class ShippingHandler(logging.Handler):
         self,
         transport: Transport,
         *,
-        capacity: int = 20_000,
-        capacity_bytes: int = 16 * 1024 * 1024,
-        exit_timeout: float = 3.0,
-        status: ShippingStatus | None = None,
+        spool_directory: str | os.PathLike[str] | None = None,
+        durability: Durability = "process",
+        limits: Mapping[str, LaneLimit] | None = None,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        exit_timeout: float = 1.0,
+        gate: Gate | None = None,
+        publish: Publish | None = None,
     ) -> None:
         super().__init__()
-        if capacity < 1:
-            raise ValueError("The queue's capacity must be at least 1.")
+        if not exit_timeout >= 0:
+            raise ValueError("The end of the process cannot take less than no time: exit_timeout must be 0 or more.")
         self.transport = transport
-        self.status = status or ShippingStatus()
-        self._capacity = capacity
-        self._capacity_bytes = capacity_bytes
         self._exit_timeout = exit_timeout
-        self.setFormatter(EventFormatter())
-        self._reset()
+        self._publish = publish
+        self._spool = Spool(
+            spool_directory,
+            durability=durability,
+            limits=limits,
+            memory_bytes=memory_bytes,
+            dropped=self._count_dropped,
+        )
+        self._gate: Gate | None = None
+        self.setFormatter(EventFormatter() if gate is None else EventFormatter(gate=gate))
+        self._gate = gate
+        self._begin()
         _handlers.add(self)
 
-    def _reset(self) -> None:
-        """Begin with an empty queue and no thread: at first, and in the child after a fork."""
-        # SimpleQueue.put may be interrupted by a signal handler that logs; queue.Queue would deadlock there.
-        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+    def _begin(self) -> None:
+        self._status = ShippingStatus()
+        self._worker: ShippingWorker | None = None
         self._start_lock = threading.Lock()
-        self._closing = threading.Event()
-        self._wake = threading.Event()
-        self._pending: list[bytes] = []
-        self._outage = Outage()
+        self._closed = False
         self._no_threads = False
-        self._failing = False
-        self._size_lock = threading.RLock()
-        self._size = 0
-        self.status.reset()
+
+    def _after_fork(self) -> None:
+        self._begin()
         self.transport.forget()
 
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - logging's name
+        """Use another formatter, which has to return one JSON object.
+
+        Raises:
+            ValueError: the handler was given a gate, and this formatter would not ask it.
+
+        """
+        if self._has_gate_besides(fmt):
+            raise ValueError("This handler was given a gate, which another formatter would pass by: give it the gate.")
+        super().setFormatter(fmt)
+
+    def _has_gate_besides(self, fmt: logging.Formatter | None) -> bool:
+        return getattr(self, "_gate", None) is not None and fmt is not self.formatter
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Do what :meth:`logging.Handler.handle` does, without holding the handler's lock while formatting."""
+        passed: bool | logging.LogRecord = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return passed
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue the record's line; drop and count it when the queue is full."""
-        thread = self._thread
-        if thread is not None and threading.get_ident() == thread.ident:
-            return  # what the sender's own libraries log would feed on itself
+        """Keep the record's event."""
+        worker = self._worker
+        if worker is not None and worker.is_sending_thread():
+            return  # what the transport's own libraries log would feed on itself
         try:
-            formatter = self.formatter
-            if isinstance(formatter, EventFormatter):
-                line = formatter.format_bytes(record)
-            else:
-                line = self.format(record).replace("\n", " ").encode("utf-8", "replace") + b"\n"
-            if thread is None and self._closing.is_set():
-                self.status.dropped("exit")
+            stream = _stream_of(record)
+            line = self._line(record)
+            if self._closed and self._spool.root is None:
+                self._count_dropped(stream, AT_EXIT, 1)
                 return
-            if not self._has_room(len(line)):
-                self.status.dropped("queue_full")
-                self._outage.drop()
-                return
-            self._queue.put(line)
-            self.status.queued()
-            if thread is None:
+            # The worker's thread is the one that makes room, so it cannot wait for room.
+            wait = worker is None or threading.get_ident() != worker.ident
+            self._spool.append(stream, line, wait=wait)
+            if worker is None and not self._closed:
                 self._start()
         except Exception:  # logging never stops the application
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait until everything queued has been handed over, for at most the exit time-out.
+        """Wait until events that are in memory only are handed over, for at most the exit time-out.
 
-        While the receiver is away it returns at once: ``logging.shutdown`` calls it before :meth:`close`, and the end
-        of a process should not wait twice.
+        While the receiver is away it returns at once, too: ``logging.shutdown`` calls this before :meth:`close`, and
+        the end of a process should not wait twice.
         """
         deadline = time.monotonic() + self._exit_timeout
-        while not self._failing and time.monotonic() < deadline and not self.wait(0.05):
-            if self._thread is None:
+        while self._spool.memory_bytes and not self._spool.is_read() and time.monotonic() < deadline:
+            worker = self._worker
+            if worker is None or worker.failing:
                 return
+            time.sleep(0.005)
 
     def wait(self, timeout: float) -> bool:
-        """Wait until everything queued has been handed over, and say whether it has.
+        """Wait until the receiver has everything, as far as the transport's promise goes, and say whether it has.
 
         Args:
             timeout: seconds; 0 only asks.
 
         """
         deadline = time.monotonic() + timeout
-        while not self._is_empty():
-            if self._thread is None or time.monotonic() >= deadline:
+        while not self._spool.is_empty():
+            if time.monotonic() >= deadline:
                 return False
             time.sleep(0.005)
         return True
 
     def close(self) -> None:
-        """Send what is queued, within the exit time-out, end the connection, and stop the thread."""
-        deadline = time.monotonic() + self._exit_timeout
-        self._closing.set()
-        self._wake.set()
-        thread = self._thread
-        if thread is not None and thread.is_alive():
-            # The thread may want to log; it never does, so holding this handler's lock here cannot deadlock.
-            thread.join(self._exit_timeout)
-        elif not self._is_empty():
-            self._drain(deadline)  # no thread could be started any more: the interpreter is shutting down
-        left = self._queue.qsize() + len(self._pending)
-        if left:
-            self.status.dropped("exit", left)
-        self._thread = None
+        """Ship what waits, within the exit time-out, and end the connection. What is left stays in the spool."""
+        self._closed = True
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop(self._exit_timeout)
+        elif self._no_threads and self._spool.memory_bytes:
+            # No thread could be started any more: the interpreter is shutting down. Memory ends with it.
+            self._new_worker().stop(self._exit_timeout)
+        # Also while the worker is stuck in its transport: it touches the spool no more once it was given up.
+        self._spool.close()
         super().close()
 
-    def _has_room(self, size: int) -> bool:
-        with self._size_lock:
-            if self._queue.qsize() >= self._capacity or self._size + size > self._capacity_bytes:
-                return False
-            self._size += size
-            return True
+    def counts(self) -> ShippingCounts:
+        """Return the counts of this process since its start or fork, and how shipping stands."""
+        return self._status.counts(self._spool)
 
-    def _is_empty(self) -> bool:
-        return self._queue.empty() and not self._pending
+    def stats(self) -> dict[str, Any]:
+        """Return :meth:`counts` as a dictionary of plain values."""
+        return self.counts().as_dict()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.stats()}>"
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        formatter = self.formatter
+        if isinstance(formatter, EventFormatter):
+            return formatter.format_bytes(record)[:-1]
+        return self.format(record).encode("utf-8", "replace")
+
+    def _count_dropped(self, stream: str, reason: str, count: int) -> None:
+        self._status.dropped(stream, reason, count)
+
+    def _new_worker(self) -> ShippingWorker:
+        return ShippingWorker(self._spool, self.transport, self._status, self._tell, self._publish)
 
     def _start(self) -> None:
         if self._no_threads or not self._start_lock.acquire(blocking=False):
             return  # another thread, or the code that a signal has interrupted, is at it
         try:
-            if self._thread is not None or self._closing.is_set():
+            if self._worker is not None or self._closed:
                 return
             if multiprocessing.process.parent_process() is not None:
                 # Such a child ends through os._exit, without atexit, but runs these.
                 multiprocessing.util.Finalize(self, self.close, exitpriority=-100)
-            thread = threading.Thread(target=self._run, name="logbastion-shipping", daemon=True)
-            self._thread = thread
-            thread.start()
+            worker = self._new_worker()
+            worker.start()
+            self._worker = worker
         except RuntimeError:
-            self._thread = None
-            self._no_threads = True  # the interpreter is shutting down; close() sends what is queued
+            self._no_threads = True  # the interpreter is shutting down: close() does what can be done
         finally:
             self._start_lock.release()
 
-    def _run(self) -> None:
-        backoff = Backoff()
-        while not (self._closing.is_set() and self._is_empty()):
-            try:
-                self._step()
-                self._failing = False
-                backoff.reset()
-            except Exception as error:  # the thread must outlive whatever a transport does
-                if not isinstance(error, TransportError):
-                    self.status.failed(f"{type(error).__name__}: {error}")
-                else:
-                    self.status.failed(str(error))
-                self._failing = True
-                self._outage.begin(self.status.last_error or "")
-                self._wake.clear()
-                if self._closing.is_set():
-                    break  # one attempt after the end was announced, no more
-                self._wake.wait(backoff.next())
-        self.transport.close(self._exit_timeout)
+    def _tell(self, level: int, event_type: str, message: str, facts: dict[str, Any]) -> None:
+        """Keep an event about shipping itself.
 
-    def _step(self) -> None:
-        if not self._pending:
-            self._fill()
-        if not self._pending:
-            self.transport.idle()
-            self._tell()
-            return
-        self.transport.send(self._pending)
-        self.status.shipped(len(self._pending))
-        self._pending = []
-        self._tell()
+        Not by logging: the worker's thread would wait for locks that the closing thread may hold.
+        """
+        attributes = {"name": "system.log_management", "levelno": level, "levelname": logging.getLevelName(level)}
+        record = logging.makeLogRecord({**attributes, "msg": message, "event_type": event_type, **facts})
+        self._spool.append(AUDIT, self._line(record), wait=False)
 
-    def _fill(self) -> None:
-        size = 0
-        lines: list[bytes] = []
-        try:
-            line = self._queue.get(timeout=0.01 if self._closing.is_set() else _IDLE_SECONDS)
-            while True:
-                lines.append(line)
-                size += len(line)
-                if len(lines) >= _BATCH_LINES or size >= _BATCH_BYTES:
-                    break
-                line = self._queue.get_nowait()
-        except queue.Empty:
-            pass
-        finally:
-            self._pending = lines
-            with self._size_lock:
-                self._size -= size
 
-    def _tell(self) -> None:
-        """Send an event about an outage or about drops, once they are over."""
-        facts = self._outage.over(self._queue.qsize() < self._capacity // 2 and self._size < self._capacity_bytes // 2)
-        if facts is None:
-            return
-        record = logging.makeLogRecord(
-            {
-                "name": "system.log_management",
-                "levelno": logging.WARNING,
-                "levelname": "WARNING",
-                "msg": "Shipping of events goes on after an interruption",
-                "event_type": "shipping_resumed",
-                **facts,
-            }
-        )
-        # Not by logging: a handler's thread that logs waits for locks that the closing thread may hold.
-        line = self.format(record).encode("utf-8", "replace") + b"\n"
-        self._pending = [line]
-        self.status.queued()
-
-    def _drain(self, deadline: float) -> None:
-        while not self._is_empty() and time.monotonic() < deadline:
-            try:
-                self._step()
-            except Exception as error:  # see _run
-                self.status.failed(str(error))
-                break
-        self.transport.close(max(0.1, deadline - time.monotonic()))
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.status.as_dict()}>"
-
-    def stats(self) -> dict[str, Any]:
-        """Return the counts of this process since its start or fork; see :class:`ShippingStatus`."""
-        return {**self.status.as_dict(), "waiting": self._queue.qsize() + len(self._pending)}
+def _stream_of(record: logging.LogRecord) -> str:
+    name, level = record.name, record.levelno
+    if type(name) is str and type(level) is int:
+        return stream_for(name, level)
+    # A record that somebody made by hand. The formatter judges it in the same way.
+    return stream_for(safe_str(name), level if isinstance(level, int) else logging.INFO)

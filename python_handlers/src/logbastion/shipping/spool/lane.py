@@ -15,6 +15,7 @@ from logbastion.shipping.spool.segments import FileSegment, MemorySegment, Segme
 
 SPOOL_FULL: Final = "spool_full"
 UNREADABLE: Final = "unreadable"
+_PEEK_BYTES: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,36 @@ class Lane:
         return self._settled
 
     def is_exhausted(self) -> bool:
-        """Say whether everything was read and settled."""
+        """Say whether everything was read and settled. Any thread may ask."""
+        with self.exclusive():
+            return not self._outstanding and not self._holds_more_than(self._settled)
+
+    def is_read(self) -> bool:
+        """Say whether everything was read. Any thread may ask."""
+        with self.exclusive():
+            return not self._holds_more_than(self._read)
+
+    def _holds_more_than(self, position: Position) -> bool:
+        number, offset = position
+        return any(
+            segment.size > (offset if segment.number == number else 0)
+            for segment in self.segments
+            if segment.number >= number
+        )
+
+    def oldest(self) -> bytes | None:
+        """Return the oldest event that is not settled, or None."""
         with self.exclusive():
             if self._outstanding:
-                return False
+                first = self._outstanding[0]
+                return first.events[first.settled]
             segment = self._segment_to_read()
-            return segment is None or self._read[1] >= segment.size
+            if segment is None or self._read[1] >= segment.size:
+                return None
+            with contextlib.suppress(OSError):
+                events = segment.read(self._read[1], segment.size, 1, _PEEK_BYTES).events
+                return events[0] if events else None
+            return None
 
     def read(self, max_events: int, max_bytes: int) -> Batch | None:
         """Return the next events, all of one segment, or None when there are none now.

@@ -83,6 +83,9 @@ class Spool:
         self._limits = {**DEFAULT_LIMITS, **(limits or {})}
         self._memory_bytes = memory_bytes
         self._tell_dropped = dropped
+        self._appended_before = 0
+        self.damaged = 0
+        """Pieces of segments that were no records, torn ends included, since the start or fork of this process."""
         self._begin()
         _spools.add(self)
 
@@ -94,8 +97,6 @@ class Spool:
         self._adopted: AdoptedDirectory | None = None
         self._adopt_at = 0.0
         self._turn = 0
-        self.damaged = 0
-        """Pieces of segments that were no records, torn ends included."""
         self.unadoptable: str | None = None
         """Why the directory of a dead process cannot be taken over."""
         reports = Reports(self._count_dropped, self._keep_damage)
@@ -168,10 +169,19 @@ class Spool:
             self._leave_home()
         self._adopt()
 
+    def oldest(self) -> list[bytes]:
+        """Return the oldest event that is not settled of each lane that has one."""
+        adopted = () if self._adopted is None else self._adopted.lanes.values()
+        return [event for lane in (*adopted, *self.lanes.values()) if (event := lane.oldest()) is not None]
+
     def is_empty(self) -> bool:
-        """Say whether everything of this process and of the directory that it has adopted is settled."""
+        """Say whether all of this process and of the directory it has adopted is settled. Any thread may ask."""
         adopted = self._adopted
         return (adopted is None or adopted.is_exhausted()) and all(lane.is_exhausted() for lane in self.lanes.values())
+
+    def is_read(self) -> bool:
+        """Say whether everything of this process was read, settled or not. Any thread may ask."""
+        return all(lane.is_read() for lane in self.lanes.values())
 
     @property
     def home(self) -> str | None:
@@ -180,10 +190,19 @@ class Spool:
 
     @property
     def bytes(self) -> int:
-        """What waits on the disk and in memory, settled parts of the files at hand included."""
+        """Bytes of the files, settled parts of the ones at hand included; those of an adopted directory, too."""
         adopted = self._adopted
-        own = sum(lane.bytes + lane.memory_bytes for lane in self.lanes.values())
-        return own + (0 if adopted is None else adopted.bytes)
+        return sum(lane.bytes for lane in self.lanes.values()) + (0 if adopted is None else adopted.bytes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of events that wait in memory."""
+        return sum(lane.memory_bytes for lane in self.lanes.values())
+
+    @property
+    def appended(self) -> int:
+        """Events that were kept since the start or fork of this process."""
+        return self._appended_before + sum(lane.appended for lane in self.lanes.values())
 
     @property
     def error(self) -> str | None:
@@ -209,6 +228,7 @@ class Spool:
                 home.remove()
             else:
                 home.release()
+        self._appended_before = self.appended
         self._begin()
 
     def _forget(self) -> None:
@@ -219,6 +239,7 @@ class Spool:
             self._adopted.forget()
         if self._home is not None:
             self._home.forget()
+        self._appended_before = self.damaged = 0
         self._begin()
 
     def _lanes_of(self, stream: str) -> Iterator[Lane]:

@@ -1,0 +1,329 @@
+"""The thread that takes events from the spool to the receiver, and looks after both."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from logbastion.shipping.backoff import Backoff
+from logbastion.shipping.dead_letters import DeadLetters
+from logbastion.shipping.spool import Batch, Spool
+from logbastion.shipping.status import DEAD_LETTERS_FAILED, ShippingCounts, ShippingStatus
+from logbastion.shipping.transports.base import Receipt, Transport, TransportError
+
+STATUS_NAME: Final = "status.json"
+_BATCH_EVENTS: Final = 500
+_BATCH_BYTES: Final = 256 * 1024
+_WINDOW_BYTES: Final = 12 * 1024 * 1024
+_HOUSEKEEPING_SECONDS: Final = 1.0
+_SHORTEST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.25
+_LONGEST_PAUSE_UNDER_WAY: Final = 0.05
+_REFUSALS_TOLD_SECONDS: Final = 60.0
+_TIMESTAMP: Final = re.compile(rb'"@timestamp":"([0-9T:.-]{19,29})Z"')
+
+Publish = Callable[[ShippingCounts], object]
+Tell = Callable[[int, str, str, dict[str, Any]], None]
+"""Level, ``event_type``, message and facts of an event about shipping itself."""
+
+
+class ShippingWorker:
+    """Reads from the spool, hands over to the transport, settles what receipts say, begins again after failures.
+
+    Args:
+        spool: read by this worker's thread only.
+        transport: used by this worker's thread only.
+        status: where it counts.
+        tell: logs an event about shipping itself.
+        publish: is given the counts about once a second.
+
+    """
+
+    def __init__(
+        self, spool: Spool, transport: Transport, status: ShippingStatus, tell: Tell, publish: Publish | None = None
+    ) -> None:
+        self._spool = spool
+        self._transport = transport
+        self._status = status
+        self._tell = tell
+        self._publish = publish
+        self._dead_letters = None if spool.root is None else DeadLetters(spool.root)
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._deadline = float("inf")
+        self._abandoned = False
+        self._under_way: deque[Batch] = deque()
+        self._window = 0
+        self._to_resend = 0
+        self._backoff = Backoff()
+        self._succeeded = False
+        self._house_kept_at = float("-inf")
+        self._told_error: str | None = None
+        self._told_damaged = 0
+        self._told_refused = 0
+        self._refusals_told_at = float("-inf")
+        self._started = time.time()
+        self.failing = False
+        """Whether the last attempt to send failed."""
+        self.sending = False
+        """Whether the transport's code is running right now."""
+        self.ident: int | None = None
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            RuntimeError: no thread can be started any more, because the interpreter is shutting down.
+
+        """
+        thread = threading.Thread(target=self.run, name="logbastion-shipping", daemon=True)
+        thread.start()
+        self._thread = thread
+        self.ident = thread.ident
+
+    def is_sending_thread(self) -> bool:
+        """Say whether it is the transport that calls."""
+        return self.sending and threading.get_ident() == self.ident
+
+    def stop(self, timeout: float) -> bool:
+        """Hand over what waits and end, within ``timeout`` seconds; False when that was not enough.
+
+        Without a thread (see :meth:`start`) it is done by the caller.
+        """
+        # A little is left for the thread to end in.
+        self._deadline = time.monotonic() + 0.9 * timeout
+        self._closing.set()
+        if self._thread is None:
+            self.run()
+            return True
+        self._thread.join(timeout)
+        self._abandoned = self._thread.is_alive()
+        return not self._abandoned
+
+    def run(self) -> None:
+        """Work until the end is announced and nothing waits, or there is no time left."""
+        self.ident = threading.get_ident()
+        pause = _SHORTEST_PAUSE
+        while not self._abandoned and time.monotonic() < self._deadline:
+            try:
+                if self._step():
+                    pause = _SHORTEST_PAUSE
+                    continue
+            except Exception as error:  # the thread must outlive whatever a transport does
+                if self._abandoned or not self._recover(error):
+                    break
+                continue
+            if self._closing.is_set():
+                break
+            self._closing.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_UNDER_WAY if self._under_way else _LONGEST_PAUSE)
+        if not self._abandoned:
+            self._finish()
+
+    def _step(self) -> bool:
+        """Hand over a batch, or look after the connection; True when there was a batch."""
+        self._keep_house()
+        batch = self._spool.read(_BATCH_EVENTS, _BATCH_BYTES) if self._window < _WINDOW_BYTES else None
+        if batch is None:
+            receipt = self._call(self._transport.poll)
+        else:
+            self._under_way.append(batch)
+            self._window += _size(batch)
+            receipt = self._call(lambda: self._transport.send(batch.events))
+            self._status.shipped += len(batch.events)
+            again = min(self._to_resend, len(batch.events))
+            self._to_resend -= again
+            self._status.resent += again
+        if self._abandoned:
+            return False
+        if batch is not None or receipt.settled:
+            self.failing = False
+            self._succeeded = True
+            self._backoff.reset()
+        self._apply(receipt)
+        return batch is not None
+
+    def _call(self, method: Callable[[], Receipt]) -> Receipt:
+        self.sending = True
+        try:
+            return method()
+        finally:
+            self.sending = False
+
+    def _apply(self, receipt: Receipt) -> None:
+        """Settle what a receipt says; refused events are written to the dead letters first."""
+        if receipt.refused:
+            self._keep_refused(receipt)
+        count = receipt.settled
+        while count > 0 and self._under_way:
+            batch = self._under_way[0]
+            step = min(count, len(batch.events) - batch.settled)
+            self._spool.settle(batch, step)
+            count -= step
+            if batch.settled == len(batch.events):
+                self._under_way.popleft()
+                self._window -= _size(batch)
+        self._status.acknowledged += receipt.settled - len(receipt.refused)
+
+    def _keep_refused(self, receipt: Receipt) -> None:
+        reasons = {refusal.index: refusal.reason for refusal in receipt.refused}
+        refused: list[tuple[str, str, bytes]] = []
+        first = 0
+        for batch in self._under_way:
+            for event in batch.events[batch.settled :]:
+                if first in reasons:
+                    refused.append((batch.stream, reasons[first], event))
+                first += 1
+            if first >= receipt.settled:
+                break
+        self._status.refused += len(refused)
+        if self._dead_letters is None:
+            return
+        try:
+            self._dead_letters.keep(refused)
+        except OSError as error:
+            self._status.last_error = f"refused events could not be kept: {error}"
+            for stream, _, _ in refused:
+                self._status.dropped(stream, DEAD_LETTERS_FAILED, 1)
+
+    def _recover(self, error: Exception) -> bool:
+        """Begin again after a pause, which the end of the process cuts short; False when that had begun before."""
+        last = self._closing.is_set()
+        retry_after = 0.0
+        if isinstance(error, TransportError):
+            self._status.failed(str(error))
+            retry_after = error.retry_after or 0.0
+            with contextlib.suppress(ValueError):
+                self._apply(error.receipt)
+        else:
+            self._status.failed(f"{type(error).__name__}: {error}")
+            self._transport.forget()  # whatever it believes to be under way
+        self.failing, self._succeeded = True, False
+        # What this call was given may never have left; what earlier calls were given has.
+        earlier = list(self._under_way)[:-1]
+        self._to_resend = max(self._to_resend, sum(len(batch.events) - batch.settled for batch in earlier))
+        self._spool.rewind()
+        self._under_way.clear()
+        self._window = 0
+        until = time.monotonic() + max(self._backoff.next(), retry_after)
+        while not self._closing.is_set() and (left := until - time.monotonic()) > 0:
+            self._keep_house()
+            self._closing.wait(min(left, _HOUSEKEEPING_SECONDS))
+        return not last
+
+    def _finish(self) -> None:
+        try:
+            self._apply(self._call(lambda: self._transport.finish(max(0.05, self._deadline - time.monotonic()))))
+        except Exception as error:  # the last step of a process is no place to raise
+            self._status.last_error = f"{type(error).__name__}: {error}"
+        if not self._abandoned:
+            self._show()
+
+    def _keep_house(self) -> None:
+        """Do once a second what has nothing to do with sending."""
+        now = time.monotonic()
+        if now < self._house_kept_at + _HOUSEKEEPING_SECONDS:
+            return
+        self._house_kept_at = now
+        try:
+            self._spool.maintain()
+            self._report()
+            self._show()
+        except Exception as error:  # none of it is a reason to stop sending
+            self._status.last_error = f"{type(error).__name__}: {error}"
+
+    def _report(self) -> None:
+        """Log what people should hear of, each once."""
+        error, damaged, refused = self._spool.error, self._spool.damaged, self._status.refused
+        if error != self._told_error:
+            if error is None:
+                self._tell(30, "spool_recovered", "Events are kept on the disk again", {})
+            elif self._told_error is None:
+                text = "Events cannot be kept on the disk as configured; they may be lost with the process"
+                self._tell(40, "spool_unavailable", text, {"last_error": error})
+            self._told_error = error
+        if damaged > self._told_damaged:
+            facts = {"damaged_pieces": damaged - self._told_damaged}
+            self._tell(
+                40, "spool_damaged", "Spool files were damaged; see the directory quarantine of the spool", facts
+            )
+            self._told_damaged = damaged
+        if refused > self._told_refused and time.monotonic() >= self._refusals_told_at + _REFUSALS_TOLD_SECONDS:
+            # Not the reasons: a receiver may quote the event in them.
+            facts = {"refused_events": refused - self._told_refused}
+            self._tell(40, "events_refused", "The receiver has refused events; see the dead letters", facts)
+            self._told_refused, self._refusals_told_at = refused, time.monotonic()
+        if self._succeeded:
+            over = self._status.outage.over()
+            if over is not None:
+                self._tell(30, "shipping_resumed", "Shipping of events goes on after an interruption", over)
+
+    def _show(self) -> None:
+        self._status.oldest_seconds = _age(self._spool.oldest())
+        counts = self._status.counts(self._spool)
+        if self._publish is not None:
+            try:
+                self._publish(counts)
+            except Exception as error:  # metrics must not cost an event
+                self._status.last_error = f"counts could not be published: {error}"
+        home = self._spool.home
+        if home is not None:
+            write_status(home, self._state(counts))
+
+    def _state(self, counts: ShippingCounts) -> dict[str, Any]:
+        lanes = {
+            stream: {"error": lane.error or lane.sync_error, "memory_bytes": lane.memory_bytes}
+            for stream, lane in self._spool.lanes.items()
+        }
+        return {
+            "version": 1,
+            "pid": os.getpid(),
+            "started": self._started,
+            "updated": time.time(),
+            "state": "closing" if self._closing.is_set() else "failing" if self.failing else "shipping",
+            "promise": self._transport.promise.value,
+            "under_way": sum(len(batch.events) - batch.settled for batch in self._under_way),
+            "lanes": lanes,
+            **counts.as_dict(),
+        }
+
+
+def write_status(home: str, state: dict[str, Any]) -> None:
+    """Write a process's status file in one step, so that a reader never sees half of it. A full disk is no error."""
+    path = os.path.join(home, STATUS_NAME)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(descriptor, json.dumps(state).encode())
+        finally:
+            os.close(descriptor)
+        os.replace(f"{path}.new", path)
+
+
+def _size(batch: Batch) -> int:
+    return sum(map(len, batch.events))
+
+
+def timestamp_of(event: bytes) -> float | None:
+    """Return an event's ``@timestamp`` in seconds since 1970, or None when it has none near its start."""
+    match = _TIMESTAMP.search(event[:256])
+    if match is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(match[1].decode())
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+def _age(events: list[bytes]) -> float:
+    moments = [moment for event in events if (moment := timestamp_of(event)) is not None]
+    return max(0.0, time.time() - min(moments)) if moments else 0.0

@@ -1,0 +1,447 @@
+"""Handler and worker against a transport that does what a test says."""
+
+import json
+import logging
+import os
+import threading
+import time
+
+import pytest
+from conftest import eventually
+from fake_transport import FakeTransport
+from spool_helpers import segments, small
+
+from logbastion import EventFormatter
+from logbastion.shipping import DropOldest, ShippingHandler
+from logbastion.shipping.backoff import Backoff
+from logbastion.shipping.status import DROP_REASONS
+from logbastion.shipping.transports.base import Receipt, TransportError
+
+
+@pytest.fixture(autouse=True)
+def no_long_waits(monkeypatch):
+    monkeypatch.setattr(Backoff, "next", lambda self: 0.01)
+
+
+@pytest.fixture
+def transport():
+    return FakeTransport()
+
+
+@pytest.fixture
+def ship(logger, transport, tmp_path):
+    def make(**options):
+        options.setdefault("spool_directory", tmp_path / "spool")
+        options.setdefault("exit_timeout", 20)
+        handler = ShippingHandler(transport, **options)
+        logger.addHandler(handler)
+        return handler
+
+    return make
+
+
+def log_numbers(logger, first, last):
+    for number in range(first, last):
+        logger.info("number", extra={"n": number})
+
+
+@pytest.mark.parametrize(("late", "memory"), [(False, False), (False, True), (True, False), (True, True)])
+def test_everything_is_settled_once_in_order(ship, logger, transport, late, memory):
+    transport.late = late
+    handler = ship(**({"spool_directory": None} if memory else {}))
+    log_numbers(logger, 0, 5000)
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == list(range(5000))
+    counts = handler.counts()
+    assert (counts.queued, counts.shipped, counts.acknowledged, counts.resent, counts.refused) == (
+        5000,
+        5000,
+        5000,
+        0,
+        0,
+    )
+    assert counts.dropped == {}
+    assert transport.finished == 1
+    assert handler._spool.home is None
+
+
+def test_streams_follow_the_loggers(transport, tmp_path):
+    handler = ShippingHandler(transport, spool_directory=tmp_path)
+    transport.away.set()
+    for name, level in [("finances.x", 20), ("security.x", 20), ("business", 10), ("other", 20), ("performance", 20)]:
+        handler.handle(logging.LogRecord(name, level, "f", 1, "m", (), None))
+    handler.close()
+    assert {path.name.split(".")[0] for path in segments(tmp_path)} == {
+        "audit", "security", "debug", "application", "performance",
+    }  # fmt: skip
+
+
+def test_failures_lose_and_double_nothing_and_are_told_once(ship, logger, transport):
+    transport.late = True
+    handler = ship()
+    log_numbers(logger, 0, 1200)
+    eventually(lambda: handler.counts().shipped >= 1200)
+    transport.failures = 3
+    log_numbers(logger, 1200, 2000)
+    assert handler.wait(20)
+    eventually(lambda: any(message["event_type"] == "shipping_resumed" for message in transport.messages()))
+    handler.close()
+    assert transport.numbers() == list(range(2000))
+    counts = handler.counts()
+    assert counts.failures == 3
+    assert counts.last_error == "nobody answers"
+    (told,) = transport.messages()
+    assert told["logger"] == "system.log_management"
+    assert told["event"]["dataset"] == "django.audit"
+    assert told["extra"]["dropped_events"] == 0
+    assert told["extra"]["last_error"] == "nobody answers"
+
+
+def test_what_was_under_way_is_sent_again_after_a_failure_and_counted(ship, logger, transport, monkeypatch):
+    """The connection breaks with two batches under way: one had left, one was just being handed over."""
+    monkeypatch.setattr(transport, "poll", Receipt)
+    transport.late = True
+    handler = ship()
+    log_numbers(logger, 0, 10)
+    eventually(lambda: handler.counts().shipped == 10)
+    transport.failures = 1
+    transport.late = False
+    log_numbers(logger, 10, 20)
+    assert handler.wait(20)
+    handler.close()
+    assert handler.counts().resent == 10
+    assert transport.numbers() == list(range(20))
+
+
+def test_what_a_failing_call_has_settled_is_not_sent_again(ship, logger, transport, monkeypatch):
+    real = transport.send
+
+    def send(events):
+        monkeypatch.undo()
+        transport.settled += events[:3]
+        raise TransportError("broken", receipt=Receipt(3))
+
+    transport.away.set()
+    handler = ship()
+    log_numbers(logger, 0, 10)
+    eventually(lambda: handler.counts().failures)
+    monkeypatch.setattr(transport, "send", send)
+    transport.away.clear()
+    assert handler.wait(20)
+    handler.close()
+    assert real
+    assert transport.numbers() == list(range(10))
+
+
+def test_the_end_of_a_process_makes_one_more_attempt_and_not_two(ship, logger, transport, monkeypatch):
+    """The receiver may be back, though the pause is not over; but the end of a process is no time to wait for it."""
+    monkeypatch.setattr(Backoff, "next", lambda self: 600)
+    handler = ship()
+    transport.away.set()
+    log_numbers(logger, 0, 10)
+    eventually(lambda: handler.counts().failures == 1)
+    logger.removeHandler(handler)
+    handler.close()
+    assert handler.counts().failures == 2
+    second = ship()
+    log_numbers(logger, 10, 11)
+    eventually(lambda: second.counts().failures == 1)
+    transport.away.clear()
+    second.close()
+    assert sorted(transport.numbers()) == list(range(11))
+
+
+def test_retry_after_is_kept(ship, logger, transport):
+    transport.failures, transport.retry_after = 1, 0.4
+    handler = ship()
+    before = time.monotonic()
+    log_numbers(logger, 0, 1)
+    assert handler.wait(20)
+    assert time.monotonic() - before >= 0.4
+    handler.close()
+
+
+def test_an_unexpected_error_of_a_transport_ends_nothing(ship, logger, transport, monkeypatch):
+    def send(events):
+        monkeypatch.undo()
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(transport, "send", send)
+    handler = ship()
+    log_numbers(logger, 0, 10)
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == list(range(10))
+    assert handler.counts().last_error == "ZeroDivisionError: a defect"
+    assert transport.forgotten == 1
+
+
+def test_a_receipt_for_more_than_is_under_way_ends_nothing(ship, logger, transport, monkeypatch):
+    monkeypatch.setattr(transport, "send", lambda events: Receipt(len(events) + 5))
+    handler = ship()
+    log_numbers(logger, 0, 1000)
+    assert handler.wait(20)
+    handler.close()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_refused_events_are_dead_letters_with_their_reason_and_the_rest_is_delivered(
+    ship, logger, transport, tmp_path, late
+):
+    transport.late = late
+    transport.refuse = {3: "mapper_parsing_exception: [n]", 700: "too long", 999: "no"}
+    handler = ship()
+    log_numbers(logger, 0, 1000)
+    assert handler.wait(20)
+    eventually(lambda: [message["event_type"] for message in transport.messages()] == ["events_refused"])
+    handler.close()
+    assert transport.numbers() == [n for n in range(1000) if n not in transport.refuse]
+    (file,) = (tmp_path / "spool" / "dead_letters").iterdir()
+    letters = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {letter["event"]["extra"]["n"]: letter["reason"] for letter in letters} == transport.refuse
+    assert len(letters) == 3
+    assert {letter["stream"] for letter in letters} == {"application"}
+    assert file.stat().st_mode & 0o777 == 0o600
+    counts = handler.counts()
+    assert (counts.refused, counts.acknowledged, counts.dropped) == (3, 998, {})
+    assert "reason" not in json.dumps(transport.messages())
+
+
+def test_a_dead_letter_that_cannot_be_written_is_counted_and_stops_nothing(ship, logger, transport, tmp_path):
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "dead_letters").write_text("a file in the way")
+    transport.refuse = {1: "no"}
+    handler = ship()
+    log_numbers(logger, 0, 3)
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == [0, 2]
+    assert handler.counts().dropped == {("application", "dead_letters_failed"): 1}
+
+
+def test_drops_are_counted_and_told_once_they_are_over(ship, logger, transport):
+    transport.away.set()
+    handler = ship(limits={"application": small(DropOldest())})
+    log_numbers(logger, 0, 2000)
+    dropped = handler.counts().dropped["application", "spool_full"]
+    transport.away.clear()
+    eventually(transport.messages)
+    handler.close()
+    assert len(transport.numbers()) == 2000 - dropped
+    assert transport.numbers() == list(range(dropped, 2000))
+    (told,) = transport.messages()
+    assert told["extra"]["dropped_events"] == dropped
+    assert told["event_type"] == "shipping_resumed"
+    assert {reason for _, reason in handler.counts().dropped} <= set(DROP_REASONS)
+
+
+def test_damage_in_the_spool_is_told(ship, logger, transport, tmp_path):
+    transport.away.set()
+    first = ship(exit_timeout=0.1)
+    log_numbers(logger, 0, 50)
+    logger.removeHandler(first)
+    first.close()
+    (path,) = segments(tmp_path / "spool")
+    data = bytearray(path.read_bytes())
+    data[100] ^= 4
+    path.write_bytes(data)
+    transport.away.clear()
+    handler = ship()
+    log_numbers(logger, 50, 51)
+    eventually(lambda: any(message["event_type"] == "spool_damaged" for message in transport.messages()))
+    assert handler.wait(20)
+    handler.close()
+    assert sorted(transport.numbers()) == list(range(1, 51))
+    assert handler.counts().quarantined == 1
+
+
+def test_a_disk_that_refuses_is_told_and_so_is_its_return(ship, logger, transport, tmp_path):
+    (tmp_path / "spool").write_text("a file in the way")
+    handler = ship()
+    log_numbers(logger, 0, 10)
+    eventually(lambda: any(message["event_type"] == "spool_unavailable" for message in transport.messages()))
+    (tmp_path / "spool").unlink()
+    eventually(lambda: log_numbers(logger, 10, 11) or len(list(tmp_path.glob("spool/*/*.spool"))) > 0)
+    for lane in handler._spool.lanes.values():
+        lane._retry_at = 0.0
+    eventually(lambda: any(message["event_type"] == "spool_recovered" for message in transport.messages()))
+    handler.close()
+    assert set(transport.numbers()) == set(range(11))
+
+
+def test_a_stuck_transport_blocks_neither_the_caller_nor_the_exit_and_loses_nothing(ship, logger, transport, tmp_path):
+    transport.stuck = threading.Event()
+    handler = ship(exit_timeout=0.2)
+    log_numbers(logger, 0, 1)
+    assert transport.entered.wait(20)
+    log_numbers(logger, 1, 100)  # would hang here
+    logger.removeHandler(handler)
+    handler.close()  # and here
+    assert handler.counts().dropped == {}
+    transport.stuck.set()
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "logbastion-shipping"])
+    transport.stuck = None
+    transport.settled.clear()
+    second = ship()
+    log_numbers(logger, 100, 101)
+    eventually(lambda: len(transport.numbers()) == 101)
+    second.close()
+    assert sorted(transport.numbers()) == list(range(101))
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_stuck_transport_without_a_spool_loses_what_is_in_memory_and_counts_it(ship, logger, transport):
+    transport.stuck = threading.Event()
+    handler = ship(spool_directory=None, exit_timeout=0.2)
+    log_numbers(logger, 0, 1)
+    assert transport.entered.wait(20)
+    log_numbers(logger, 1, 11)
+    handler.close()
+    assert handler.counts().dropped == {("application", "exit"): 11}
+    logger.info("too late")
+    assert handler.counts().dropped == {("application", "exit"): 12}
+    transport.stuck.set()
+
+
+def test_events_after_the_end_are_kept_for_the_next_process(ship, logger, transport, tmp_path):
+    handler = ship()
+    handler.close()
+    log_numbers(logger, 0, 5)
+    logger.removeHandler(handler)
+    assert transport.numbers() == []
+    second = ship()
+    log_numbers(logger, 5, 6)
+    handler._spool.close()  # as the end of the process does
+    eventually(lambda: len(transport.numbers()) == 6)
+    second.close()
+
+
+def test_no_feedback_from_the_transports_own_logging(ship, logger, transport, monkeypatch):
+    real = transport.send
+
+    def send(events):
+        logger.info("sending")
+        return real(events)
+
+    monkeypatch.setattr(transport, "send", send)
+    handler = ship()
+    log_numbers(logger, 0, 10)
+    assert handler.wait(20)
+    handler.close()
+    assert len(transport.settled) == 10
+
+
+def test_the_handlers_lock_is_not_held_while_formatting(ship, logger):
+    handler = ship()
+    free = []
+
+    class Slow(EventFormatter):
+        def format_bytes(self, record):
+            other = threading.Thread(target=lambda: free.append(handler.lock.acquire(timeout=20) and handler.release()))
+            other.start()
+            other.join()
+            return super().format_bytes(record)
+
+    handler.setFormatter(Slow())
+    log_numbers(logger, 0, 1)
+    assert free == [None]
+
+
+def test_a_filter_may_replace_the_record(ship, logger, transport):
+    handler = ship()
+
+    def replace(record):
+        return logging.makeLogRecord({**record.__dict__, "n": 77}) if record.n == 1 else record.n != 2
+
+    handler.addFilter(replace)
+    log_numbers(logger, 0, 3)
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == ([0, 77] if hasattr(logging, "getHandlerByName") else [0, 1])
+
+
+def test_the_gate_is_asked_and_cannot_be_passed_by(ship, logger, transport):
+    handler = ship(gate=lambda event: {**event, "message": "redacted"})
+    log_numbers(logger, 0, 1)
+    assert handler.wait(20)
+    with pytest.raises(ValueError, match="gate"):
+        handler.setFormatter(EventFormatter())
+    handler.close()
+    assert json.loads(transport.settled[0])["message"] == "redacted"
+
+
+def test_a_formatter_of_ones_own(ship, logger, transport):
+    handler = ship()
+    handler.setFormatter(logging.Formatter('{"message":\n"%(message)s"}'))
+    logger.info("hello")
+    assert handler.wait(20)
+    handler.close()
+    assert transport.settled == [b'{"message": "hello"}']
+
+
+def test_a_formatter_that_raises_does_not_reach_the_caller(ship, logger, transport, monkeypatch):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    handler = ship()
+    handler.setFormatter(logging.Formatter("%(nothing)s"))
+    logger.info("hello")
+    handler.close()
+    assert transport.sent == []
+
+
+def test_counts_are_published_and_written(ship, logger, transport, tmp_path):
+    published = []
+    handler = ship(publish=published.append)
+    transport.away.set()
+    log_numbers(logger, 0, 10)
+    eventually(lambda: published and published[-1].queued == 10 and published[-1].failures)
+    state = eventually(lambda: next(iter(tmp_path.glob("spool/*/status.json")), None))
+    eventually(lambda: json.loads(state.read_text())["state"] == "failing")
+    found = json.loads(state.read_text())
+    assert found["pid"] == os.getpid()
+    assert found["last_error"] == "nobody answers"
+    assert found["promise"] == "acknowledged"
+    assert state.stat().st_mode & 0o777 == 0o600
+    assert published[-1].spool_bytes > 0
+    transport.away.clear()
+    assert handler.wait(20)
+    handler.close()
+    assert published[-1].acknowledged == 10
+    assert published[-1].oldest_seconds == 0.0
+    assert json.loads(json.dumps(handler.stats()))["queued"] == 10
+
+
+def test_the_age_of_the_oldest_event(ship, logger, transport):
+    published = []
+    transport.away.set()
+    handler = ship(publish=published.append, exit_timeout=0.1)
+    record = logging.makeLogRecord({"name": "old", "created": time.time() - 3600, "msg": "m"})
+    handler.handle(record)
+    eventually(lambda: published and published[-1].oldest_seconds >= 3600)
+    logger.removeHandler(handler)
+    handler.close()
+
+
+@pytest.mark.parametrize("attributes", [{"name": None}, {"levelno": None}, {"levelno": "x", "name": 7}])
+def test_a_record_made_by_hand_is_kept(ship, transport, attributes):
+    handler = ship()
+    handler.handle(logging.makeLogRecord({"n": 1, "levelno": 20, **attributes}))
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == [1]
+
+
+def test_metrics_that_raise_cost_no_event(ship, logger, transport):
+    handler = ship(publish=lambda counts: 1 / 0)
+    log_numbers(logger, 0, 10)
+    assert handler.wait(20)
+    assert "division" in eventually(lambda: handler.counts().last_error)
+    handler.close()
+    assert transport.numbers() == list(range(10))
+
+
+def test_wrong_arguments_get_a_sentence(transport):
+    with pytest.raises(ValueError, match="exit_timeout"):
+        ShippingHandler(transport, exit_timeout=-1)
+    with pytest.raises(ValueError, match="durability"):
+        ShippingHandler(transport, durability="perhaps")
