@@ -1,0 +1,1 @@
+"""Benchmarks of the package; they measure and assert no times."""
