@@ -79,6 +79,8 @@ class HttpsStandIn:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = 0
         self.max_bytes = 100 * 1024 * 1024
+        self.lingers = True
+        """Whether it reads what it does not want to its end, as nginx does, or hangs up at once."""
         self.authorization: str | None = None
         self.lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -96,10 +98,11 @@ class HttpsStandIn:
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                if length > stand_in.max_bytes:  # as nginx does, before reading the body
+                if length > stand_in.max_bytes:  # said before the body is read
                     self.close_connection = True
                     say(413, "too large", Connection="close")(self, b"")
-                    self._linger(length)
+                    with contextlib.suppress(OSError):
+                        self.rfile.read(length if stand_in.lingers else 1)
                     return
                 body = self.rfile.read(length)
                 with stand_in.lock:
@@ -108,10 +111,6 @@ class HttpsStandIn:
                 if stand_in.authorization and self.headers["Authorization"] != stand_in.authorization:
                     answer = say(401, "who are you?")
                 answer(self, body)
-
-            def _linger(self, length: int) -> None:
-                with contextlib.suppress(OSError):
-                    self.rfile.read(length)
 
             def log_message(self, *_arguments: Any) -> None:
                 pass

@@ -182,6 +182,12 @@ class Sink:
     def address(self) -> str:
         return f"[::1]:{self.port}" if self._family == socket.AF_INET6 else f"localhost:{self.port}"
 
+    def half_close(self) -> None:
+        """End this side of all connections, without having read the other side."""
+        with self._lock:
+            for connection in self._open:
+                socket.socket.shutdown(connection, socket.SHUT_WR)
+
     def numbers(self) -> list[int]:
         with self._lock:
             return [json.loads(line)["extra"]["n"] for line in self.lines if b'"n":' in line]

@@ -182,6 +182,16 @@ def test_an_event_that_is_too_large_alone_is_refused(connect, server):
     assert server.numbers == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
+def test_a_refusal_is_heard_when_the_receiver_hangs_up_before_it_has_read_everything(connect, server):
+    server.max_bytes = 1_000_000
+    server.lingers = False
+    events = [*numbered(0, 5), *numbered(5, 6, 30_000_000), *numbered(6, 10)]
+    feeder = Feeder(connect(server.address), events)
+    feeder.hand_over()
+    assert [event for event, _ in feeder.refused] == [events[5]]
+    assert server.numbers == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
 def test_bad_events_are_found_and_the_others_delivered(connect, server):
     server.bad = {0, 17, 18, 99, 250}
     events = numbered(0, 300)

@@ -10,6 +10,7 @@ from conftest import eventually
 from sink import Feeder, Silent, Sink, numbered
 
 from logbastion.shipping.transports import Promise, TransportError
+from logbastion.shipping.transports.connection import Connection
 from logbastion.shipping.transports.tcp import TcpTransport
 
 
@@ -223,14 +224,49 @@ def test_a_receiver_that_never_reads_is_noticed(connect, sink):
     assert set(sink.numbers()) == set(range(20_000))
 
 
-def test_a_receiver_that_stops_reading_is_noticed_with_nothing_more_to_send(connect, sink):
-    sink.reading.clear()
-    transport = connect(sink.address, send_timeout=0.5)
+def filled(transport):
+    """Send until this side's buffer has much that the receiver's, which is not read, has no room for."""
     feeder = Feeder(transport, numbered(0, 100_000, 1000), batch=10)
-    # Until this side's buffer has something that the receiver's has no room for.
     eventually(lambda: feeder.step() and transport._connection.unacknowledged() > 100_000)
     del feeder.events[feeder.handed :]
+    return feeder
+
+
+def test_a_receiver_that_stops_reading_is_noticed_with_nothing_more_to_send(connect, sink):
+    sink.reading.clear()
+    feeder = filled(connect(sink.address, send_timeout=0.5, settle_seconds=0.1))
     eventually(lambda: not feeder.step())
+    assert "takes no more bytes" in str(feeder.errors[0])
+    # What its kernel had not acknowledged is not settled, however long ago it was sent.
+    assert sum(len(event) for event in feeder.events[feeder.settled :]) > 80_000
+
+
+def test_a_receiver_that_closes_without_having_read_proves_nothing(connect, sink):
+    sink.reading.clear()
+    feeder = Feeder(connect(sink.address), numbered(0, 10))
+    feeder.hand_over()
+    sink.half_close()
+    eventually(feeder.transport._connection.has_arrived)  # the end
+    feeder.finish(1)
+    assert feeder.settled == 0
+
+
+def test_a_receiver_that_closes_while_bytes_are_on_their_way_proves_nothing(connect, sink, monkeypatch):
+    sink.reading.clear()
+    feeder = filled(connect(sink.address))
+    real = Connection.read_now
+    calls = []
+
+    def and_then_it_closes(connection):
+        found = real(connection)
+        calls.append(1)
+        if len(calls) == 2:  # the last look before the end
+            sink.half_close()
+        return found
+
+    monkeypatch.setattr(Connection, "read_now", and_then_it_closes)
+    feeder.finish(1)
+    assert len(calls) == 2
     assert feeder.settled == 0
 
 
@@ -258,6 +294,15 @@ def test_a_second_destination_takes_over_and_the_first_gets_its_work_back(certif
         assert set(range(2000, 3000)) <= set(sink.numbers())
         assert second.clean_ends == 1
         assert not set(range(2000, 3000)) & set(second.numbers())
+
+
+def test_a_destination_that_accepts_and_breaks_every_time_is_left_alone(certificates, connect, sink):
+    with running(Sink(certificates)) as second:
+        sink.close_after = 1
+        feeder = Feeder(connect(f"{sink.address},{second.address}", settle_seconds=0.2), numbered(0, 1000))
+        feeder.run()
+        assert set(second.numbers()) == set(range(1000))
+        assert sink.connections == 1
 
 
 def test_going_back_to_the_first_settles_what_the_second_has_read(certificates, connect, sink):

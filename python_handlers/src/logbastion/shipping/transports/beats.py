@@ -97,7 +97,6 @@ class BeatsTransport:
         """See :meth:`Transport.send`."""
         self._return_to_preferred()
         if self._connection is None:
-            self._begin()
             self._connection = self._connector.connect()
         connection = self._connection
         try:

@@ -63,7 +63,6 @@ class TcpTransport:
         """See :meth:`Transport.send`."""
         moved = self._return_to_preferred()
         if self._connection is None:
-            self._begin()
             self._connection = self._connector.connect()
         connection = self._connection
         try:
