@@ -25,6 +25,7 @@ def test_the_environment_is_read_and_arguments_win(monkeypatch, tmp_path, certif
         "ENVIRONMENT": "lab",
         "SERVICE_NAME": "school",
         "LOG_DIRECTORY": str(tmp_path),
+        "SPOOL_DIRECTORY": str(tmp_path / "spool"),
         "INGEST": "one:5959, [2001:db8::1]:5960",
         "CA_FILE": str(certificates.ca),
         "CERTIFICATE_FILE": str(certificates.certificate),
@@ -37,6 +38,7 @@ def test_the_environment_is_read_and_arguments_win(monkeypatch, tmp_path, certif
     }  # fmt: skip
     assert config["handlers"]["files"]["directory"] == str(tmp_path)
     assert config["handlers"]["shipping"]["destinations"] == ["one:5959", "[2001:db8::1]:5960"]
+    assert config["handlers"]["shipping"]["spool_directory"] == str(tmp_path / "spool")
     assert "console" not in config["handlers"]
     json.dumps(config)  # plain
 
@@ -76,6 +78,10 @@ def test_sql_with_its_parameters_is_never_written(tmp_path, root_logging):
         ({"key_file": "/a"}, "key_file is set without certificate_file"),
         ({"log_directory": "/nowhere/at/all"}, "cannot be created"),
         ({"log_directory": __file__}, "is not a directory"),
+        (
+            {"ingest": "observer:5959", "ca_file": __file__, "spool_directory": "/nowhere/at/all"},
+            "spool_directory .LOGBASTION_SPOOL_DIRECTORY.: .* cannot be created",
+        ),
     ],
 )
 def test_wrong_settings_get_a_sentence(arguments, sentence):

@@ -58,7 +58,6 @@ def test_known_series_are_born_at_zero():
     instruments()
     assert value("django_log_messages_total", level="CRITICAL", logger="incidents") is not None
     assert value("security_events_total", event_type="brute_force_attack") is not None
-    assert value("logbastion_events_dropped_total", reason="exit") is not None
 
 
 @pytest.mark.parametrize(

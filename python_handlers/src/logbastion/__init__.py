@@ -9,7 +9,7 @@ from logbastion.events import log_authentication_attempt, log_payment_event
 from logbastion.files import StreamFileHandler
 from logbastion.formatters import EventFormatter
 from logbastion.metrics import PrometheusLoggingHandler
-from logbastion.shipping import ShippingHandler, TcpTlsTransport
+from logbastion.shipping import ShippingHandler, TcpTransport
 from logbastion.streams import stream_for
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __all__ = [
     "PrometheusLoggingHandler",
     "ShippingHandler",
     "StreamFileHandler",
-    "TcpTlsTransport",
+    "TcpTransport",
     "bind",
     "get_correlation_id",
     "log_authentication_attempt",

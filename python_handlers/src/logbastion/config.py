@@ -11,8 +11,7 @@ from typing import Any, Final
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.shipping.destinations import parse_destinations
 from logbastion.shipping.handler import ShippingHandler
-from logbastion.shipping.status import ShippingStatus
-from logbastion.shipping.tcp import TcpTlsTransport
+from logbastion.shipping.transports.tcp import TcpTransport
 
 PREFIX: Final = "LOGBASTION_"
 # Django and its server attach handlers of their own to these; taken away, so that nothing is written twice.
@@ -41,13 +40,13 @@ def logging_config(
     console: bool | None = None,
     prometheus: bool = True,
     metric_loggers: Collection[str] = (),
-    queue_capacity: int = 20_000,
+    spool_directory: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Return a dict for :func:`logging.config.dictConfig`, which is also Django's ``LOGGING``.
 
     What is not given comes from the environment variables ``LOGBASTION_ENVIRONMENT``, ``_SERVICE_NAME``,
-    ``_LOG_DIRECTORY``, ``_INGEST``, ``_CA_FILE``, ``_CERTIFICATE_FILE``, ``_KEY_FILE`` and ``_LEVEL``. An empty
-    variable counts as not set. Nothing is opened or connected here; the files are only looked at.
+    ``_LOG_DIRECTORY``, ``_SPOOL_DIRECTORY``, ``_INGEST``, ``_CA_FILE``, ``_CERTIFICATE_FILE``, ``_KEY_FILE`` and
+    ``_LEVEL``. An empty variable counts as not set. Nothing is opened or connected here; the files are only looked at.
 
     Args:
         environment: ``production``, ``staging``, ``lab``...; small letters, digits, underscores. ``development`` when
@@ -64,7 +63,8 @@ def logging_config(
             ingest.
         prometheus: whether records are counted.
         metric_loggers: further values for the label ``logger`` of ``django_log_messages_total``.
-        queue_capacity: events that may wait for the ingest.
+        spool_directory: where events wait for the ingest, also over the end of the process; made with mode 0750 when it
+            is missing. Without it they wait in memory, and what waits there is lost with the process.
 
     Raises:
         ConfigurationError: with a sentence, when something given here or in the environment cannot work.
@@ -95,7 +95,7 @@ def logging_config(
             ca_file=_checked_file("ca_file", "CA_FILE", ca_file or _variable("CA_FILE")),
             certificate_file=certificate and _checked_file("certificate_file", "CERTIFICATE_FILE", certificate),
             key_file=key and _checked_file("key_file", "KEY_FILE", key),
-            capacity=queue_capacity,
+            spool_directory=_checked_spool(spool_directory or _variable("SPOOL_DIRECTORY")),
             prometheus=prometheus,
         )
     if console or (console is None and not handlers):
@@ -132,22 +132,22 @@ def shipping_handler(
     ca_file: str,
     certificate_file: str | None = None,
     key_file: str | None = None,
-    capacity: int = 20_000,
+    spool_directory: str | None = None,
     prometheus: bool = True,
 ) -> ShippingHandler:
     """Make the handler that :func:`logging_config` names; for ``"()"`` in a configuration of your own too.
 
     Raises:
-        ValueError: see :class:`~logbastion.shipping.tcp.TcpTlsTransport`.
+        ValueError: see :class:`~logbastion.shipping.transports.tcp.TcpTransport`.
 
     """
-    counters = None
+    publish = None
     if prometheus:
-        from logbastion.metrics import PipelineMetrics  # noqa: PLC0415 - a configuration without it needs no registry
+        from logbastion.shipping_metrics import ShippingMetrics  # noqa: PLC0415 - needs a registry only when wanted
 
-        counters = PipelineMetrics()
-    transport = TcpTlsTransport(destinations, ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
-    return ShippingHandler(transport, capacity=capacity, status=ShippingStatus(counters))
+        publish = ShippingMetrics()
+    transport = TcpTransport(destinations, ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
+    return ShippingHandler(transport, spool_directory=spool_directory, publish=publish)
 
 
 def _handler(factory: str, **arguments: Any) -> dict[str, Any]:
@@ -195,8 +195,14 @@ def _checked_file(argument: str, variable: str, given: str | os.PathLike[str] | 
     return str(path)
 
 
-def _checked_directory(given: str | os.PathLike[str]) -> Path:
-    where, path = f"log_directory ({PREFIX}LOG_DIRECTORY)", Path(given)
+def _checked_spool(given: str | os.PathLike[str] | None) -> str | None:
+    return str(_checked_directory(given, "spool_directory", "SPOOL_DIRECTORY")) if given else None
+
+
+def _checked_directory(
+    given: str | os.PathLike[str], argument: str = "log_directory", variable: str = "LOG_DIRECTORY"
+) -> Path:
+    where, path = f"{argument} ({PREFIX}{variable})", Path(given)
     if path.is_dir():
         if not os.access(path, os.W_OK | os.X_OK):
             raise ConfigurationError(

@@ -48,18 +48,12 @@ class Instruments:
         self.log_messages = Counter("django_log_messages_total", "Log messages", ["level", "logger"])
         self.request_duration = Histogram("django_request_duration_seconds", "Request duration", buckets=BUCKETS)
         self.security_events = Counter("security_events_total", "Security events", ["event_type"])
-        self.queued = Counter("logbastion_events_queued_total", "Events put on the shipping queue")
-        self.shipped = Counter("logbastion_events_shipped_total", "Events handed over to the ingest")
-        self.dropped = Counter("logbastion_events_dropped_total", "Events given up by shipping", ["reason"])
-        self.failures = Counter("logbastion_shipping_failures_total", "Attempts to send that failed")
         # Born at 0: an alert on increase() cannot see a series whose first value is 1.
         for logger in (*KNOWN_LOGGERS, OTHER):
             for level in LEVELS:
                 self.log_messages.labels(level=level, logger=logger)
         for event_type in (*SECURITY_EVENT_TYPES, OTHER):
             self.security_events.labels(event_type=event_type)
-        for reason in ("queue_full", "exit"):
-            self.dropped.labels(reason=reason)
 
 
 @cache
@@ -131,38 +125,15 @@ class _Serial:
                 self._busy = False
 
 
-_serial = _Serial()
+serially = _Serial()
 os.register_at_fork(
-    before=_serial.lock.acquire, after_in_parent=_serial.lock.release, after_in_child=_serial.lock.release
+    before=serially.lock.acquire, after_in_parent=serially.lock.release, after_in_child=serially.lock.release
 )
 
 
 def observe_request(seconds: float) -> None:
     """Count one request in ``django_request_duration_seconds``."""
-    _serial(lambda: instruments().request_duration.observe(seconds))
-
-
-class PipelineMetrics:
-    """The Prometheus side of :class:`logbastion.shipping.status.ShippingStatus`."""
-
-    def __init__(self) -> None:
-        instruments()
-
-    def queued(self, count: int) -> None:
-        """Count events that were put on the queue."""
-        _serial(lambda: instruments().queued.inc(count))
-
-    def shipped(self, count: int) -> None:
-        """Count events that were handed over."""
-        _serial(lambda: instruments().shipped.inc(count))
-
-    def dropped(self, count: int, reason: str) -> None:
-        """Count events that were given up."""
-        _serial(lambda: instruments().dropped.labels(reason=reason).inc(count))
-
-    def failed(self) -> None:
-        """Count an attempt to send that failed."""
-        _serial(instruments().failures.inc)
+    serially(lambda: instruments().request_duration.observe(seconds))
 
 
 class PrometheusLoggingHandler(logging.Handler):
@@ -191,7 +162,7 @@ class PrometheusLoggingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Count the record."""
         try:
-            _serial(lambda: self._count(record))
+            serially(lambda: self._count(record))
         except Exception:  # logging never stops the application
             self.handleError(record)
 

@@ -3,7 +3,6 @@
 from logbastion.shipping.handler import ShippingHandler
 from logbastion.shipping.spool import Block, DropNewest, DropOldest, LaneLimit
 from logbastion.shipping.status import ShippingCounts
-from logbastion.shipping.tcp import TcpTlsTransport
 from logbastion.shipping.transports import TcpTransport
 
 __all__ = [
@@ -13,6 +12,5 @@ __all__ = [
     "LaneLimit",
     "ShippingCounts",
     "ShippingHandler",
-    "TcpTlsTransport",
     "TcpTransport",
 ]
