@@ -6,6 +6,9 @@ PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# The longest first, so that the two that run side by side end at about the same time.
+SCENARIOS := elasticsearch rsyslog_ingest django_logging \
+  $(filter-out elasticsearch rsyslog_ingest django_logging,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 PACKAGE_TESTS := $(PYTHON) -m pytest -q -c python_handlers/pyproject.toml --rootdir python_handlers python_handlers/tests
 
 help: ## List the targets
@@ -40,8 +43,13 @@ test-unit: venv ## Quick tests that need no host (under a minute)
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
 	$(PACKAGE_TESTS) -m 'integration or packaging'
 
-test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13
-	molecule test --all
+test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13; two at a time
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SCENARIOS:%=test-role-%)
+
+test-role-%:
+	@mkdir -p build/molecule && echo "==> $*: molecule test -s $*, its output is in build/molecule/$*.log"
+	@begin=$$(date +%s); if molecule test -s $* >build/molecule/$*.log 2>&1; \
+	  then echo "==> $*: passed in $$(($$(date +%s) - begin)) s"; else cat build/molecule/$*.log; echo "==> $*: failed"; exit 1; fi
 
 test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
 	$(PYTHON) -m pytest -q tests/stack

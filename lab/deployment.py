@@ -73,7 +73,6 @@ def deploy() -> None:
         LabError: when a playbook fails.
     """
     wheel = build_wheel()
-    stack.SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
     with step("The stack: playbooks/site.yml"):
         run_playbook(settings.PROJECT_ROOT / "playbooks/site.yml", "-e", f"django_logging_package={wheel}")
     with step("The example application: lab/playbooks/example_application.yml"):

@@ -79,3 +79,31 @@ def run_playbook(scenario_directory: Path) -> RunPlaybook:
         return Run(output, done.returncode != 0, sum(int(count) for count in re.findall(r"changed=(\d+)", output)))
 
     return run
+
+
+@pytest.fixture
+def assert_each_is_refused(
+    run_playbook: RunPlaybook, tmp_path: Path
+) -> Callable[[dict[str, tuple[dict[str, Any], str]], str], Run]:
+    """Ask the scenario's `refusals.yml` for one case after the other, in one run, on the hosts of a pattern.
+
+    A case has a name, the variables that differ, and a sentence that the role must say (`done` when it must not refuse).
+    """
+
+    def check(cases: dict[str, tuple[dict[str, Any], str]], limit: str) -> Run:
+        answers = tmp_path / "answers.json"
+        run = run_playbook(
+            playbook="refusals.yml",
+            limit=limit,
+            variables={
+                "refusal_cases": [{"name": name, "variables": variables} for name, (variables, _) in cases.items()],
+                "refusal_file": str(answers),
+            },
+        )
+        assert not run.failed, run.output
+        said = {name: " ".join(answer.split()) for name, answer in json.loads(answers.read_text()).items()}
+        answers.unlink()
+        assert {name: said[name] for name, (_, sentence) in cases.items() if sentence not in said[name]} == {}
+        return run
+
+    return check

@@ -31,10 +31,29 @@ def test_only_the_documented_ports_are_open(deployed_again):
     assert open_ports(stack.APPLICATION) == {8443, 9099}
 
 
-def test_what_listens_on_loopback_is_a_service_that_speaks_tls(deployed_again):
-    """Elasticsearch listens on loopback, too: the same two ports, with the same TLS."""
-    for host in (stack.OBSERVER, stack.APPLICATION):
-        assert {port for address, port in listeners(host) if LOOPBACK.match(address)} <= open_ports(host)
+HANDSHAKE = """
+import socket, ssl, sys
+address, port, authority = sys.argv[1:]
+context = ssl.create_default_context(cadata=authority)
+with socket.create_connection((address, int(port)), timeout=10) as plain:
+    print(context.wrap_socket(plain, server_hostname="localhost").version())
+"""
+
+
+@pytest.mark.parametrize("host", [stack.OBSERVER, stack.APPLICATION])
+def test_what_listens_on_loopback_speaks_verified_tls(deployed_again, host):
+    """From inside the host, where loopback is reached; what listens on all addresses is reached there, too."""
+    every_address = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "::1", "[::ffff:127.0.0.1]": "127.0.0.1"}  # noqa: S104
+    reached = {
+        (every_address.get(address, address.strip("[]")), port)
+        for address, port in listeners(host)
+        if address in every_address or LOOPBACK.match(address)
+    }
+    assert reached
+    authority = stack.AUTHORITY.read_text(encoding="ascii")
+    for address, port in sorted(reached):
+        spoken = hosts.execute(host, "python3", "-I", "-c", HANDSHAKE, address, str(port), authority)
+        assert spoken.strip() in {"TLSv1.2", "TLSv1.3"}, (address, port)
 
 
 @pytest.mark.parametrize("host", [stack.OBSERVER, stack.APPLICATION])

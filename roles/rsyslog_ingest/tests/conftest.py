@@ -3,4 +3,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "files"))
+FILES = Path(__file__).resolve().parents[1] / "files"
+sys.path[:0] = [str(FILES), str(FILES / "deliver")]

@@ -6,10 +6,13 @@ import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import deliver
 import pytest
 import trustme
-from deliver import Configuration, ConfigurationError, Courier, Line, NotDeliveredError
+from delivery import courier as conversation
+from delivery.configuration import Configuration, ConfigurationError
+from delivery.courier import Courier
+from delivery.events import Line
+from delivery.store import NotDeliveredError
 
 
 class Sink(BaseHTTPRequestHandler):
@@ -152,7 +155,7 @@ def test_everything_else_is_tried_again_and_leaves_no_dead_letter(configuration,
 
 
 def test_next_node_is_asked_when_one_does_not_answer(configuration, sink):
-    dead = deliver.Configuration(
+    dead = Configuration(
         **{**vars(configuration), "elasticsearch_urls": ["https://localhost:1", *configuration.elasticsearch_urls]}
     )
     assert Courier(dead).deliver([line("a")]) == 0
@@ -176,8 +179,8 @@ def test_changed_password_is_used_after_a_refusal(configuration, sink, tmp_path)
 
 
 def test_conversation_with_rsyslog_waits_until_all_is_stored(configuration, sink, monkeypatch):
-    monkeypatch.setattr(deliver, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(deliver, "SECONDS_BETWEEN_DOTS", 0.0)
+    monkeypatch.setattr(conversation, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(conversation, "SECONDS_BETWEEN_DOTS", 0.0)
     sink.script = [whole(503), whole(429), stored]
     event = line("a")
     text = b"%s %s %s\n" % (event.received.encode(), event.sender.encode(), event.raw)
