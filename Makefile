@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long bench-shipping docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -54,7 +54,16 @@ test-role-%:
 test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
 	$(PYTHON) -m pytest -q tests/stack
 
-test-long: test ## Everything slower than `make test` (nothing yet)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages (about an hour more)
+	$(PYTHON) -m pytest -q -s tests/long
+
+bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
+	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json
+
+build/bench-venv/requirements.txt: python_handlers/benchmarks/requirements.txt
+	/usr/bin/python3 -m venv build/bench-venv
+	build/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< -e python_handlers
+	cp $< $@
 
 docs: venv ## Generate the roles' READMEs from their argument_specs
 	for role in roles/*/; do aar-doc "$$role" markdown; done
