@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import threading
 
+import pytest
+
+from logbastion.shipping import ShippingHandler
+from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.transports.base import Promise, Receipt, Refusal, TransportError
 
 
@@ -83,3 +87,30 @@ class FakeTransport:
 
 def number_of(event: bytes) -> int | None:
     return json.loads(event).get("extra", {}).get("n")
+
+
+@pytest.fixture(autouse=True)
+def no_long_waits(monkeypatch):
+    monkeypatch.setattr(Backoff, "next", lambda self: 0.01)
+
+
+@pytest.fixture
+def transport():
+    return FakeTransport()
+
+
+@pytest.fixture
+def ship(logger, transport, tmp_path):
+    def make(**options):
+        options.setdefault("spool_directory", tmp_path / "spool")
+        options.setdefault("exit_timeout", 20)
+        handler = ShippingHandler(transport, **options)
+        logger.addHandler(handler)
+        return handler
+
+    return make
+
+
+def log_numbers(logger, first, last):
+    for number in range(first, last):
+        logger.info("number", extra={"n": number})

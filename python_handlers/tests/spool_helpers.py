@@ -45,7 +45,7 @@ def adopt_all(spool: Spool) -> list[int]:
         spool._adopt_at = 0.0  # the tests do not wait for the next look
         spool.maintain()
         got = take(spool)
-        if not got and spool._adopted is None:
+        if not got and not spool._adopted:
             return found
         found += got
 

@@ -2,13 +2,13 @@
 
 import json
 import logging
-import os
 import threading
 import time
 
+import fake_transport
 import pytest
 from conftest import eventually
-from fake_transport import FakeTransport
+from fake_transport import log_numbers
 from spool_helpers import segments, small
 
 from logbastion import EventFormatter
@@ -17,32 +17,7 @@ from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.status import DROP_REASONS
 from logbastion.shipping.transports.base import Receipt, TransportError
 
-
-@pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch):
-    monkeypatch.setattr(Backoff, "next", lambda self: 0.01)
-
-
-@pytest.fixture
-def transport():
-    return FakeTransport()
-
-
-@pytest.fixture
-def ship(logger, transport, tmp_path):
-    def make(**options):
-        options.setdefault("spool_directory", tmp_path / "spool")
-        options.setdefault("exit_timeout", 20)
-        handler = ShippingHandler(transport, **options)
-        logger.addHandler(handler)
-        return handler
-
-    return make
-
-
-def log_numbers(logger, first, last):
-    for number in range(first, last):
-        logger.info("number", extra={"n": number})
+no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.transport, fake_transport.ship
 
 
 @pytest.mark.parametrize(("late", "memory"), [(False, False), (False, True), (True, False), (True, True)])
@@ -236,40 +211,6 @@ def test_drops_are_counted_and_told_once_they_are_over(ship, logger, transport):
     assert {reason for _, reason in handler.counts().dropped} <= set(DROP_REASONS)
 
 
-def test_damage_in_the_spool_is_told(ship, logger, transport, tmp_path):
-    transport.away.set()
-    first = ship(exit_timeout=0.1)
-    log_numbers(logger, 0, 50)
-    logger.removeHandler(first)
-    first.close()
-    (path,) = segments(tmp_path / "spool")
-    data = bytearray(path.read_bytes())
-    data[100] ^= 4
-    path.write_bytes(data)
-    transport.away.clear()
-    handler = ship()
-    log_numbers(logger, 50, 51)
-    eventually(lambda: any(message["event_type"] == "spool_damaged" for message in transport.messages()))
-    assert handler.wait(20)
-    handler.close()
-    assert sorted(transport.numbers()) == list(range(1, 51))
-    assert handler.counts().quarantined == 1
-
-
-def test_a_disk_that_refuses_is_told_and_so_is_its_return(ship, logger, transport, tmp_path):
-    (tmp_path / "spool").write_text("a file in the way")
-    handler = ship()
-    log_numbers(logger, 0, 10)
-    eventually(lambda: any(message["event_type"] == "spool_unavailable" for message in transport.messages()))
-    (tmp_path / "spool").unlink()
-    eventually(lambda: log_numbers(logger, 10, 11) or len(list(tmp_path.glob("spool/*/*.spool"))) > 0)
-    for lane in handler._spool.lanes.values():
-        lane._retry_at = 0.0
-    eventually(lambda: any(message["event_type"] == "spool_recovered" for message in transport.messages()))
-    handler.close()
-    assert set(transport.numbers()) == set(range(11))
-
-
 def test_a_stuck_transport_blocks_neither_the_caller_nor_the_exit_and_loses_nothing(ship, logger, transport, tmp_path):
     transport.stuck = threading.Event()
     handler = ship(exit_timeout=0.2)
@@ -389,39 +330,6 @@ def test_a_formatter_that_raises_does_not_reach_the_caller(ship, logger, transpo
     assert transport.sent == []
 
 
-def test_counts_are_published_and_written(ship, logger, transport, tmp_path):
-    published = []
-    handler = ship(publish=published.append)
-    transport.away.set()
-    log_numbers(logger, 0, 10)
-    eventually(lambda: published and published[-1].queued == 10 and published[-1].failures)
-    state = eventually(lambda: next(iter(tmp_path.glob("spool/*/status.json")), None))
-    eventually(lambda: json.loads(state.read_text())["state"] == "failing")
-    found = json.loads(state.read_text())
-    assert found["pid"] == os.getpid()
-    assert found["last_error"] == "nobody answers"
-    assert found["promise"] == "acknowledged"
-    assert state.stat().st_mode & 0o777 == 0o600
-    assert published[-1].spool_bytes > 0
-    transport.away.clear()
-    assert handler.wait(20)
-    handler.close()
-    assert published[-1].acknowledged == 10
-    assert published[-1].oldest_seconds == 0.0
-    assert json.loads(json.dumps(handler.stats()))["queued"] == 10
-
-
-def test_the_age_of_the_oldest_event(ship, logger, transport):
-    published = []
-    transport.away.set()
-    handler = ship(publish=published.append, exit_timeout=0.1)
-    record = logging.makeLogRecord({"name": "old", "created": time.time() - 3600, "msg": "m"})
-    handler.handle(record)
-    eventually(lambda: published and published[-1].oldest_seconds >= 3600)
-    logger.removeHandler(handler)
-    handler.close()
-
-
 @pytest.mark.parametrize("attributes", [{"name": None}, {"levelno": None}, {"levelno": "x", "name": 7}])
 def test_a_record_made_by_hand_is_kept(ship, transport, attributes):
     handler = ship()
@@ -429,15 +337,6 @@ def test_a_record_made_by_hand_is_kept(ship, transport, attributes):
     assert handler.wait(20)
     handler.close()
     assert transport.numbers() == [1]
-
-
-def test_metrics_that_raise_cost_no_event(ship, logger, transport):
-    handler = ship(publish=lambda counts: 1 / 0)
-    log_numbers(logger, 0, 10)
-    assert handler.wait(20)
-    assert "division" in eventually(lambda: handler.counts().last_error)
-    handler.close()
-    assert transport.numbers() == list(range(10))
 
 
 def test_wrong_arguments_get_a_sentence(transport):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
+import fcntl
 import json
 import os
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from logbastion.shipping.spool.directory import DEAD_LETTERS, FILE_MODE, make_private_directory
 
@@ -41,15 +44,78 @@ class DeadLetters:
         lines = b"".join(_line(now.isoformat(timespec="milliseconds"), *one) for one in refused)
         make_private_directory(self.directory)
         path = os.path.join(self.directory, f"{now:%Y-%m-%d}.jsonl")
-        descriptor = os.open(path, _FLAGS, FILE_MODE)
+        descriptor = _locked(path)
         try:
             written = os.write(descriptor, lines)
             if written != len(lines):
                 os.write(descriptor, b"\n")  # so that the next line can be read; raises on a full disk
-                raise OSError(28, f"{path}: no room for a dead letter")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _locked(path: str) -> int:
+    """Open a file to append to, and keep away whoever is about to send its events again and delete it."""
+    while True:
+        descriptor = os.open(path, _FLAGS, FILE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            mine = os.fstat(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                there = os.stat(path, follow_symlinks=False)
+                if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def letters_of(path: str) -> Iterator[list[DeadLetter]]:
+    """Give the letters of a file; nobody adds to it, or deletes it, within the block.
+
+    A line that is no letter is left out.
+
+    Raises:
+        OSError: the file is not there or must not be read.
+
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as file:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield [letter for line in file if (letter := _parsed(line)) is not None]
+
+
+def letter_files(root: str) -> list[str]:
+    """Return the paths of all files of dead letters, the oldest first.
+
+    Raises:
+        OSError: they must not be listed.
+
+    """
+    directory = os.path.join(root, DEAD_LETTERS)
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".jsonl"))
+    return []
+
+
+class DeadLetter(NamedTuple):
+    """An event that was refused."""
+
+    refused_at: str
+    stream: str
+    reason: str
+    event: Any
+
+
+def _parsed(line: bytes) -> DeadLetter | None:
+    try:
+        found = json.loads(line)
+        return DeadLetter(found["refused_at"], found["stream"], found["reason"], found["event"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _line(moment: str, stream: str, reason: str, event: bytes) -> bytes:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -16,10 +14,10 @@ from typing import Any, Final
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.dead_letters import DeadLetters
 from logbastion.shipping.spool import Batch, Spool
+from logbastion.shipping.spool.survey import STATUS_NAME, timestamp_of
 from logbastion.shipping.status import DEAD_LETTERS_FAILED, ShippingCounts, ShippingStatus
 from logbastion.shipping.transports.base import Receipt, Transport, TransportError
 
-STATUS_NAME: Final = "status.json"
 _BATCH_EVENTS: Final = 500
 _BATCH_BYTES: Final = 256 * 1024
 _WINDOW_BYTES: Final = 12 * 1024 * 1024
@@ -28,7 +26,6 @@ _SHORTEST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
 _LONGEST_PAUSE_UNDER_WAY: Final = 0.05
 _REFUSALS_TOLD_SECONDS: Final = 60.0
-_TIMESTAMP: Final = re.compile(rb'"@timestamp":"([0-9T:.-]{19,29})Z"')
 
 Publish = Callable[[ShippingCounts], object]
 Tell = Callable[[int, str, str, dict[str, Any]], None]
@@ -133,6 +130,7 @@ class ShippingWorker:
         self._keep_house()
         batch = self._spool.read(_BATCH_EVENTS, _BATCH_BYTES) if self._window < _WINDOW_BYTES else None
         if batch is None:
+            self._spool.adopt_next()
             receipt = self._call(self._transport.poll)
         else:
             self._under_way.append(batch)
@@ -310,18 +308,6 @@ def write_status(home: str, state: dict[str, Any]) -> None:
 
 def _size(batch: Batch) -> int:
     return sum(map(len, batch.events))
-
-
-def timestamp_of(event: bytes) -> float | None:
-    """Return an event's ``@timestamp`` in seconds since 1970, or None when it has none near its start."""
-    match = _TIMESTAMP.search(event[:256])
-    if match is None:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(match[1].decode())
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def _age(events: list[bytes]) -> float:

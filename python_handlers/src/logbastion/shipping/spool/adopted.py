@@ -42,6 +42,10 @@ class AdoptedDirectory:
         """Say whether everything is settled."""
         return all(lane.is_exhausted() for lane in self.lanes.values())
 
+    def is_read(self) -> bool:
+        """Say whether everything was read."""
+        return all(lane.is_read() for lane in self.lanes.values())
+
     @property
     def bytes(self) -> int:
         """What is still on the disk."""

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import socket
+import struct
 import threading
 from typing import Final
 
@@ -26,6 +27,8 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _PROCESS_NAME: Final = re.compile(r"[A-Za-z0-9.-]{1,64}-\d+-[0-9a-f]{12}")
 _OPEN: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _ATTEMPTS: Final = 20
+_FLOCK: Final = "hhqqi4x"
+"""``struct flock`` of Linux on 64 bits: type, whence, start, length, process id."""
 
 _owned: set[tuple[int, int]] = set()
 _guard = threading.RLock()
@@ -196,3 +199,26 @@ def process_directories(root: str) -> list[str]:
                     moment = 0
                 found.append((moment, entry.path))
     return [path for _, path in sorted(found)]
+
+
+def owner_of(path: str) -> int | None:
+    """Return the id of the process that owns a directory, or None when nobody does. Takes no lock.
+
+    Raises:
+        OSError: the lock file must not be opened.
+
+    """
+    with _guard:
+        try:
+            status = os.stat(os.path.join(path, LOCK_NAME), follow_symlinks=False)
+            if (status.st_dev, status.st_ino) in _owned:
+                return os.getpid()  # opening and closing it would give the lock up
+            descriptor = os.open(os.path.join(path, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        return None if kind == fcntl.F_UNLCK else int(pid)
+    finally:
+        os.close(descriptor)

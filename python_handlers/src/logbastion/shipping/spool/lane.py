@@ -93,8 +93,9 @@ class Lane:
     def exclusive(self) -> Iterator[None]:
         """Keep others out, and this thread's own logging: what it appends meanwhile is taken in at the end."""
         with self.lock:
-            before, self.busy = self.busy, True
+            before = self.busy
             try:
+                self.busy = True
                 yield
             finally:
                 self.busy = before

@@ -22,6 +22,7 @@ from logbastion.streams import APPLICATION, STREAMS
 
 DEFAULT_MEMORY_BYTES: Final = 8 * MEBIBYTE
 _ADOPT_SECONDS: Final = 5.0
+_MAX_ADOPTED: Final = 16
 _OTHERS: Final = tuple(stream for stream in STREAMS if stream not in EVIDENCE)
 _TURNS: Final = 12
 
@@ -94,7 +95,7 @@ class Spool:
         self._making = False
         self._home: ProcessDirectory | None = None
         self._quarantine: Quarantine | None = None
-        self._adopted: AdoptedDirectory | None = None
+        self._adopted: tuple[AdoptedDirectory, ...] = ()
         self._adopt_at = 0.0
         self._turn = 0
         self.unadoptable: str | None = None
@@ -158,8 +159,8 @@ class Spool:
         """Read again from the settled positions."""
         for lane in self.lanes.values():
             lane.rewind()
-        if self._adopted is not None:
-            self._adopted.rewind()
+        for adopted in self._adopted:
+            adopted.rewind()
 
     def maintain(self) -> None:
         """Look after the disk and after the directories of dead processes. To be called about once a second."""
@@ -169,19 +170,26 @@ class Spool:
             self._leave_home()
         self._adopt()
 
+    def adopt_next(self) -> None:
+        """Take over the next directory of a dead process at once when the last one was read to its end."""
+        if self._adopted and self._adopted[-1].is_read():
+            self._adopt_at = 0.0
+            self._adopt()
+
     def oldest(self) -> list[bytes]:
         """Return the oldest event that is not settled of each lane that has one."""
-        adopted = () if self._adopted is None else self._adopted.lanes.values()
+        adopted = [lane for directory in self._adopted for lane in directory.lanes.values()]
         return [event for lane in (*adopted, *self.lanes.values()) if (event := lane.oldest()) is not None]
 
     def is_empty(self) -> bool:
         """Say whether all of this process and of the directory it has adopted is settled. Any thread may ask."""
-        adopted = self._adopted
-        return (adopted is None or adopted.is_exhausted()) and all(lane.is_exhausted() for lane in self.lanes.values())
+        lanes = self.lanes.values()
+        return all(adopted.is_exhausted() for adopted in self._adopted) and all(lane.is_exhausted() for lane in lanes)
 
     def is_read(self) -> bool:
-        """Say whether everything of this process was read, settled or not. Any thread may ask."""
-        return all(lane.is_read() for lane in self.lanes.values())
+        """Say whether all of this process and of the directories it has adopted was read. Any thread may ask."""
+        lanes = self.lanes.values()
+        return all(adopted.is_read() for adopted in self._adopted) and all(lane.is_read() for lane in lanes)
 
     @property
     def home(self) -> str | None:
@@ -191,8 +199,8 @@ class Spool:
     @property
     def bytes(self) -> int:
         """Bytes of the files, settled parts of the ones at hand included; those of an adopted directory, too."""
-        adopted = self._adopted
-        return sum(lane.bytes for lane in self.lanes.values()) + (0 if adopted is None else adopted.bytes)
+        adopted = sum(adopted.bytes for adopted in self._adopted)
+        return adopted + sum(lane.bytes for lane in self.lanes.values())
 
     @property
     def memory_bytes(self) -> int:
@@ -221,8 +229,8 @@ class Spool:
         for lane in lanes.values():
             lane.finish()
         home = self._home or home  # bringing memory to the disk may have made it
-        if adopted is not None:
-            adopted.close()
+        for directory in adopted:
+            directory.close()
         if home is not None:
             if all(lane.is_exhausted() for lane in lanes.values()):
                 home.remove()
@@ -235,16 +243,16 @@ class Spool:
         """Begin anew in the child of a fork."""
         for lane in self.lanes.values():
             lane.forget()
-        if self._adopted is not None:
-            self._adopted.forget()
+        for adopted in self._adopted:
+            adopted.forget()
         if self._home is not None:
             self._home.forget()
         self._appended_before = self.damaged = 0
         self._begin()
 
     def _lanes_of(self, stream: str) -> Iterator[Lane]:
-        if self._adopted is not None:
-            lane = self._adopted.lanes.get(stream)
+        for adopted in self._adopted:
+            lane = adopted.lanes.get(stream)
             if lane is not None:
                 yield lane
         yield self.lanes[stream]
@@ -272,15 +280,16 @@ class Spool:
             lane.leave_home()
 
     def _adopt(self) -> None:
-        adopted = self._adopted
-        if adopted is not None:
-            if not adopted.is_exhausted():
-                return
-            self._adopted = None
-            adopted.close()
-            self._adopt_at = 0.0  # there may be more
-        if self.root is None or time.monotonic() < self._adopt_at:
+        """Give up adopted directories that are done, and take over one more when the last one was read."""
+        for directory in self._adopted:
+            if directory.is_exhausted():
+                self._adopted = tuple(other for other in self._adopted if other is not directory)
+                directory.close()
+                self._adopt_at = 0.0  # there may be more
+        if self.root is None or time.monotonic() < self._adopt_at or len(self._adopted) >= _MAX_ADOPTED:
             return
+        if self._adopted and not self._adopted[-1].is_read():
+            return  # others may be idle: one process does not take all
         # Not all processes of a host at the same moment.
         self._adopt_at = time.monotonic() + random.uniform(0.5, 1) * _ADOPT_SECONDS  # noqa: S311 - spreads load only
         self.unadoptable = None
@@ -291,21 +300,26 @@ class Spool:
             return
         for path in paths:
             try:
-                directory = ProcessDirectory.adopt(path)
-                if directory is None:
-                    continue
-                try:
-                    adopted = AdoptedDirectory(directory, self._reports)
-                except OSError:
-                    directory.release()
-                    raise
+                adopted = self._taken_over(path)
             except OSError as error:
                 self.unadoptable = str(error)
                 continue
+            if adopted is None:
+                continue
             if not adopted.is_exhausted():
-                self._adopted = adopted
+                self._adopted = (*self._adopted, adopted)
                 return
             adopted.close()
+
+    def _taken_over(self, path: str) -> AdoptedDirectory | None:
+        directory = ProcessDirectory.adopt(path)
+        if directory is None:
+            return None
+        try:
+            return AdoptedDirectory(directory, self._reports)
+        except OSError:
+            directory.release()
+            raise
 
     def _count_dropped(self, stream: str, reason: str, count: int) -> None:
         if self._tell_dropped is not None:

@@ -76,8 +76,8 @@ class WritableLane(Lane):
         with self.lock:
             if self.busy:
                 return self._put_off(payload)
-            self.busy = True
             try:
+                self.busy = True
                 kept = self._put(payload)
             except BaseException:
                 self._suspect = True  # a signal handler has raised in here: anything may be half done
@@ -216,8 +216,8 @@ class WritableLane(Lane):
 
     def _catch_up(self) -> None:
         while self._later and not self.busy:
-            self.busy = True
             try:
+                self.busy = True
                 if self._put(self._later.popleft()) is None:
                     self._reports.dropped(self.stream, SPOOL_FULL if self._memory is None else MEMORY_FULL, 1)
             finally:
@@ -321,22 +321,25 @@ class WritableLane(Lane):
         self._end_file()
 
     def _end_file(self) -> None:
-        """Close the current file for good."""
+        """Close the current file for good. Interrupted at any point, it can be done again."""
         file, descriptor = self._file, self._descriptor
-        self._file, self._descriptor = None, -1
+        if file is not None:
+            if self._suspect and descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    size = os.fstat(descriptor).st_size
+                    self.bytes += size - file.size
+                    file.size = size
+            file.closed = True
+            self._file = None
+        self._descriptor = -1
         if descriptor >= 0:
             with contextlib.suppress(OSError):
                 if self._commit is not None:
                     os.fdatasync(descriptor)
-                if self._suspect and file is not None:
-                    self.bytes -= file.size
-                    file.size = os.fstat(descriptor).st_size
-                    self.bytes += file.size
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._suspect = False
         if file is not None:
-            file.closed = True
             self._reclaim()
 
     def _inspect(self, file: FileSegment) -> None:
