@@ -1,0 +1,5 @@
+"""The command ``logbastion``."""
+
+from logbastion.cli.main import main
+
+__all__ = ["main"]
