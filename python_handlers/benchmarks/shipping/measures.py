@@ -88,9 +88,10 @@ class Bench:
         finally:
             made.kill()
 
-    def arrived(self, first: int, end: int, *, limit: float | None = None) -> Figures:
+    def arrived(self, first: int, end: int, *, limit: float | None = None, trouble: bool = False) -> Figures:
         """Wait for these events, as patiently as the set-up needs it."""
-        return self.sink.wait_for(first, end, patience=self.setup.patience, limit=limit or self.extent.limit)
+        patience = self.setup.patience_after_trouble if trouble else self.setup.patience
+        return self.sink.wait_for(first, end, patience=patience, limit=limit or self.extent.limit)
 
 
 def _losses(report: Figures) -> Figures:
@@ -145,7 +146,7 @@ def outage(bench: Bench) -> Figures:
         logged = sender.logged()
         back = time.monotonic()
         bench.sink.open()
-        report = bench.arrived(0, logged["logged"])
+        report = bench.arrived(0, logged["logged"], trouble=True)
         memory = sender.usage()["memory"]["highest"] - sender.memory["idle"]
     figures = {"events": logged["logged"], "caller_us": logged["microseconds"], "memory_mib": memory}
     late = report["last_at"] is not None and report["last_at"] > back
@@ -165,7 +166,7 @@ def stall(bench: Bench) -> Figures:
         time.sleep(extent.stall_seconds)
         bench.sink.stall(False)
         logged = sender.logged()
-        report = bench.arrived(0, logged["logged"])
+        report = bench.arrived(0, logged["logged"], trouble=True)
     return {"events": logged["logged"], "caller_us": logged["microseconds"]} | _losses(report)
 
 
@@ -227,9 +228,8 @@ def fork(bench: Bench) -> Figures:
     return {"events": 3 * _FORK_EVENTS, "child_arrived": child["arrived"]} | _losses(report)
 
 
-MEASURES: Final[dict[str, Callable[[Bench], Figures]]] = {
-    "flow": flow,
-    "paced": paced,
+SPEED: Final[dict[str, Callable[[Bench], Figures]]] = {"flow": flow, "paced": paced}
+TROUBLE: Final[dict[str, Callable[[Bench], Figures]]] = {
     "outage": outage,
     "stall": stall,
     "kill": kill,
@@ -237,4 +237,5 @@ MEASURES: Final[dict[str, Callable[[Bench], Figures]]] = {
     "exit": leave,
     "fork": fork,
 }
-"""In the order of :attr:`.setups.base.Setup.keeps`'s names, which are the same, without ``paced``."""
+MEASURES: Final = SPEED | TROUBLE
+"""By the names that :attr:`.setups.base.Setup.keeps` has."""

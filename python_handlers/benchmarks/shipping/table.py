@@ -99,7 +99,7 @@ def table(results: Results) -> str:
     notes = (
         '"plain": cannot speak TLS, measured in clear on loopback; all others over TLS.\n'
         '"lost of": of the events whose logging call had returned; after kill -9 and exit, a successor of the process\n'
-        'was started where it had ended. "twice": received more than once. "+": more still arrived when the time was over.'
+        'was started where it had ended. "twice": received more than once. "+": the time was over, more may have come.'
     )
     return "\n\n".join([*parts, notes])
 

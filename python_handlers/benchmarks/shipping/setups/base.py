@@ -47,7 +47,9 @@ class Setup(Protocol):
     burst: int
     """How many events a second's worth of its throughput is, roughly."""
     patience: float
-    """Seconds without any arrival after which nothing more is to come."""
+    """Seconds without any arrival after which nothing more is to come; 0 when nothing is sent at all."""
+    patience_after_trouble: float
+    """The same after the sink was away or did not read: what a set-up waits before it tries again, and a little."""
 
     def start(self, target: Target) -> Log:
         """Configure it in this process and return the function that logs an event."""

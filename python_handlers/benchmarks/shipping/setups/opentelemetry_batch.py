@@ -17,6 +17,7 @@ class OpenTelemetryBatch:
     keeps: frozenset[str] = frozenset()  # its queue of 2048 drops in a burst
     burst = 8_000
     patience = 7.0
+    patience_after_trouble = 12.0
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""

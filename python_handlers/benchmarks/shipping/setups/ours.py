@@ -26,6 +26,7 @@ class Ours:
     wire = "lines"
     tls = True
     patience = 3.0
+    patience_after_trouble = 20.0  # its pauses between attempts grow to fifteen seconds
 
     def __init__(self, durability: str | None, *, gate: bool) -> None:
         self._durability = durability

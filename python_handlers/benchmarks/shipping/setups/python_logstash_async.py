@@ -17,6 +17,7 @@ class PythonLogstashAsync:
 
     wire = "lines"
     tls = True
+    patience_after_trouble = 45.0  # a refused connection holds it for thirty
 
     def __init__(self, *, sqlite: bool, tuned: bool) -> None:
         self._sqlite = sqlite
@@ -25,8 +26,7 @@ class PythonLogstashAsync:
         self.title = f"python-logstash-async, {where}, {'tuned' if tuned else 'default'}"
         self.keeps = frozenset({"flow"})
         self.burst = 600 if sqlite else (8_000 if tuned else 800)
-        # By default less than a batch waits for ten seconds; a refused connection can hold it for thirty.
-        self.patience = 6.0 if tuned else 12.0
+        self.patience = 6.0 if tuned else 12.0  # by default, less than a batch waits for ten seconds
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""

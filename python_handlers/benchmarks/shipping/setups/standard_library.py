@@ -23,6 +23,7 @@ class LoggingAlone:
     keeps: frozenset[str] = frozenset()
     burst = 40_000
     patience = 0.0
+    patience_after_trouble = 0.0
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""
@@ -41,6 +42,7 @@ class PickleSocket:
     keeps = frozenset({"flow"})
     burst = 20_000
     patience = 3.0
+    patience_after_trouble = 35.0  # SocketHandler's pauses between attempts grow to thirty seconds
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""
@@ -86,6 +88,7 @@ class JsonQueue:
     keeps = frozenset({"flow"})
     burst = 20_000
     patience = 3.0
+    patience_after_trouble = 35.0  # SocketHandler's pauses between attempts grow to thirty seconds
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""

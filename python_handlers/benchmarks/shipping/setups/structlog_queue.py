@@ -22,6 +22,7 @@ class StructlogQueue:
     keeps = frozenset({"flow"})
     burst = 20_000
     patience = 3.0
+    patience_after_trouble = 35.0
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""
