@@ -198,6 +198,25 @@ def test_part_of_a_window_is_settled_before_the_connection_breaks(certificates, 
         assert list(itertools.chain(*server.windows[1:])) == feeder.events[50:]
 
 
+def test_refusals_of_several_windows_in_one_receipt_are_told_apart(certificates, connect):
+    events = [*numbered(0, 3), b"{", *numbered(3, 16), b"}", *numbered(16, 18)]
+
+    def both(connection, _window):
+        if server.connections == 1 and len(server.windows) == 2:
+            hang_up(connection, [])
+        if len(server.windows) == 4:
+            connection.sendall(acknowledge(9) * 2)
+
+    with LumberjackStandIn(certificates, both) as server:
+        feeder = Feeder(connect(server.address), events, batch=10)
+        assert feeder.step()
+        assert feeder.step()
+        eventually(lambda: not feeder.step())
+        feeder.run()
+        assert [event for event, _ in feeder.refused] == [b"{", b"}"]
+        assert [len(window) for window in server.windows] == [10, 10, 9, 9]
+
+
 @pytest.mark.parametrize(
     "reply",
     [

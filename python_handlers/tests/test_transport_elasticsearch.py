@@ -102,6 +102,26 @@ def test_refused_documents_are_named_with_the_reason_and_the_rest_is_stored(conn
     assert server.numbers() == [n for n in range(1000) if n not in server.bad]
 
 
+def test_refusals_of_several_requests_in_one_receipt_are_told_apart(connect, server):
+    asked = []
+
+    def together(request, body):
+        asked.append(1)
+        eventually(lambda: len(asked) == 3)
+        server.behave(request, body)
+
+    server.script.extend([together] * 3)
+    server.bad = {5, 150, 299}
+    events = numbered(0, 300)
+    feeder = Feeder(connect(server.address, parallel=4), events, batch=100)
+    assert feeder.step()
+    assert feeder.step()
+    assert feeder.settled == 0
+    assert feeder.step()
+    feeder.finish()
+    assert [event for event, _ in feeder.refused] == [events[5], events[150], events[299]]
+
+
 def test_what_is_not_one_json_object_is_refused_here(connect, server):
     events = [b"no", b"[1]", b'{"a":\n1}', b'"x"', *numbered(0, 3), b'{"extra":{"n":3}} {}', b"["]
     feeder = Feeder(connect(server.address), events)

@@ -245,6 +245,7 @@ def test_a_receiver_that_closes_without_having_read_proves_nothing(connect, sink
     sink.reading.clear()
     feeder = Feeder(connect(sink.address), numbered(0, 10))
     feeder.hand_over()
+    eventually(lambda: sink.connections == 1)
     sink.half_close()
     eventually(feeder.transport._connection.has_arrived)  # the end
     feeder.finish(1)
