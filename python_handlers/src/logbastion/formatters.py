@@ -28,10 +28,9 @@ _ID: Final = "_logbastion_event_id"
 _LINE: Final = "_logbastion_line"
 # A record's own attributes come first, in this order; what a logging call gives in `extra` comes after them.
 _FIRST: Final = list(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
+_FIRST_COUNT: Final = len(_FIRST)
 _STANDARD: Final = frozenset({*_FIRST, "message", "asctime", "taskName", "stack_info", _ID, _LINE})
-_LONGS: Final = ("user_id", "school_id")
-_KEYWORDS: Final = ("correlation_id", "event_type")
-_WITH_A_PLACE: Final = TYPED.union(_LONGS, _KEYWORDS)
+_WITH_A_PLACE: Final = TYPED | {"user_id", "school_id", "correlation_id", "event_type"}
 _MAX_PID: Final = 2**32
 _PLAIN_LENGTH: Final = MAX_KEYWORD_BYTES // 4
 _DIGITS: Final = tuple(f"{number:03}" for number in range(1000))
@@ -175,24 +174,32 @@ _names_of_usual_type = lru_cache(maxsize=1024)(_names)
 
 
 def _extra_of(record: logging.LogRecord) -> dict[str, Any]:
-    names = list(record.__dict__)  # one step: another thread may put something on the record meanwhile
-    if names[: len(_FIRST)] == _FIRST:
-        del names[: len(_FIRST)]
-    return safe_attributes(record.__dict__, names, _STANDARD)
+    attributes = record.__dict__
+    names = list(attributes)  # one step: another thread may put something on the record meanwhile
+    if names[:_FIRST_COUNT] == _FIRST:
+        names = names[_FIRST_COUNT:]
+    return safe_attributes(attributes, names, _STANDARD)
 
 
 def _place(event: dict[str, Any], extra: dict[str, Any]) -> None:
     """Move what has a field of its own, and the type that its mapping wants, from ``extra`` to that field."""
-    for name in _LONGS:
-        # Mapped as `long`. True is an int to Python, not to Elasticsearch; what has more than 63 bits is text by now.
-        if type(extra.get(name)) is int:
-            event[name] = extra.pop(name)
-    for name in _KEYWORDS:
-        value = extra.get(name)
-        if type(value) is str and value and (len(value) <= _PLAIN_LENGTH or len(value.encode()) <= MAX_KEYWORD_BYTES):
-            event[name] = extra.pop(name)
+    # Mapped as `long`. True is an int to Python, not to Elasticsearch; what has more than 63 bits is text by now.
+    if type(extra.get("user_id")) is int:
+        event["user_id"] = extra.pop("user_id")
+    if type(extra.get("school_id")) is int:
+        event["school_id"] = extra.pop("school_id")
+    if _is_keyword(extra.get("correlation_id")):
+        event["correlation_id"] = extra.pop("correlation_id")
+    if _is_keyword(extra.get("event_type")):
+        event["event_type"] = extra.pop("event_type")
     if not TYPED.isdisjoint(extra):
         take_typed(event, extra)
+
+
+def _is_keyword(value: Any) -> bool:
+    if type(value) is not str or not value:
+        return False
+    return len(value) <= _PLAIN_LENGTH or len(value.encode()) <= MAX_KEYWORD_BYTES
 
 
 def _message_of(record: logging.LogRecord) -> tuple[str, str | None]:
