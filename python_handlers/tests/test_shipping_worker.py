@@ -23,7 +23,7 @@ no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.tr
 @pytest.mark.parametrize(("late", "memory"), [(False, False), (False, True), (True, False), (True, True)])
 def test_everything_is_settled_once_in_order(ship, logger, transport, late, memory):
     transport.late = late
-    handler = ship(**({"spool_directory": None} if memory else {}))
+    handler = ship(memory_bytes=64 << 20, **({"spool_directory": None} if memory else {}))
     log_numbers(logger, 0, 5000)
     assert handler.wait(20)
     handler.close()
