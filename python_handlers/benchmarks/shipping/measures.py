@@ -28,7 +28,7 @@ class Extent:
     """How much and how long.
 
     Args:
-        flow_seconds: a burst has as many events as the set-up ships in so many seconds, roughly.
+        bursts: how many times :attr:`.setups.base.Setup.burst` events the measure ``flow`` has.
         paced_seconds: of logging at 1 000 events a second.
         outage_seconds: during which the sink is away.
         outage_rate: events a second meanwhile.
@@ -38,7 +38,7 @@ class Extent:
 
     """
 
-    flow_seconds: float
+    bursts: float
     paced_seconds: float
     outage_seconds: float
     outage_rate: int
@@ -100,7 +100,7 @@ def _losses(report: Figures) -> Figures:
 
 def flow(bench: Bench) -> Figures:
     """Log a burst: cost in the caller, CPU per event, events a second end to end, memory."""
-    count = max(500, round(bench.setup.burst * bench.extent.flow_seconds))
+    count = max(500, round(bench.setup.burst * bench.extent.bursts))
     bench.begin()
     with bench.sender() as sender:
         sender.ask(do="log", first=count, count=_WARM_UP, rate=0, seconds=10)

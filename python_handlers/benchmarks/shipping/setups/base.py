@@ -45,7 +45,7 @@ class Setup(Protocol):
     """The measures in which it promises that nothing is lost: ``flow``, ``outage``, ``stall``, ``kill``,
     ``kill_down``, ``exit``, ``fork``."""
     burst: int
-    """How many events a second's worth of its throughput is, roughly."""
+    """Events that take it a few seconds: enough that its start and its intervals do not decide its rate."""
     patience: float
     """Seconds without any arrival after which nothing more is to come; 0 when nothing is sent at all."""
     patience_after_trouble: float

@@ -25,7 +25,7 @@ class PythonLogstashAsync:
         where = "SQLite" if sqlite else "memory"
         self.title = f"python-logstash-async, {where}, {'tuned' if tuned else 'default'}"
         self.keeps = frozenset({"flow"})
-        self.burst = 600 if sqlite else (8_000 if tuned else 800)
+        self.burst = (3_000 if tuned else 2_000) if sqlite else (20_000 if tuned else 5_000)
         self.patience = 6.0 if tuned else 12.0  # by default, less than a batch waits for ten seconds
 
     def start(self, target: Target) -> Log:
