@@ -2,7 +2,10 @@
 
 import gc
 import itertools
+import json
 import os
+import re
+import shutil
 import signal
 import threading
 import time
@@ -39,7 +42,7 @@ while time.monotonic() < deadline:
         spool.settle(batch)
         if len(sys.argv) > 2 and int(found[-1]) % 7 == 0:
             os.kill(os.getpid(), 9)
-    if not spool._adopted and not os.listdir(sys.argv[1]):
+    if not spool._adopted and set(os.listdir(sys.argv[1])) <= {"quarantine"}:
         break
 spool.close()
 """
@@ -55,6 +58,20 @@ def kill_after(process, count):
     return seen
 
 
+def torn_numbers(root):
+    """Take the quarantine away; the numbers in it, all of which are torn ends.
+
+    Linux ends a write between two pages of the file when the process is killed, so now and then there is one. Its call
+    had not returned.
+    """
+    files = list(root.glob("quarantine/*"))
+    pieces = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert all(piece["torn"] for piece in pieces)
+    shutil.rmtree(root / "quarantine", ignore_errors=True)
+    found = [re.match(r'[0-9a-f]{8} \{"n":(\d+),', piece["text"]) for piece in pieces]
+    return [int(match[1]) for match in found if match]
+
+
 def test_nothing_is_lost_at_kill_9_of_the_writer(tmp_path):
     """A thousand kills are the benchmark's; here the moments are spread over the first segments and over a roll."""
     spool = Spool(tmp_path)
@@ -65,7 +82,7 @@ def test_nothing_is_lost_at_kill_9_of_the_writer(tmp_path):
         found = sorted(adopt_all(spool))
         # One more may be there: appended, and killed before it could say so.
         assert found in (reported, [*reported, first + len(reported)])
-        assert spool.damaged == 0
+        assert torn_numbers(tmp_path) in ([], [first + len(reported)])
         assert list(tmp_path.iterdir()) == []
     spool.close()
 
@@ -107,12 +124,17 @@ def test_each_directory_has_exactly_one_owner_among_many(tmp_path):
     reported = []
     for index in range(12):
         reported += kill_after(python(WRITER, tmp_path, index * 1_000_000), 300)
+    with segments(tmp_path)[0].open("ab") as torn:
+        torn.write(b'01234567 {"n":77000000,"pad":"xx')
     adopters = [python(ADOPTER, tmp_path) for _ in range(5)]
     shipped = [[int(line) for line in adopter.communicate(timeout=90)[0].split()] for adopter in adopters]
     together = [number for part in shipped for number in part]
     assert len(together) == len(set(together))
     assert set(reported) <= set(together)
     assert len(together) - len(reported) <= 12
+    torn = torn_numbers(tmp_path)
+    assert torn.count(77000000) == 1
+    assert not set(torn) & set(together)
     assert list(tmp_path.iterdir()) == []
 
 
