@@ -363,3 +363,29 @@ def test_the_file_is_shortened_under_a_running_process(make, tmp_path):
     spool.maintain()
     put(spool, 150, 200)
     assert set(take(spool)) >= set(range(100, 200))
+
+
+def test_memory_is_for_what_waits_and_not_for_what_is_under_way():
+    dropped = []
+    spool = Spool(None, memory_bytes=512 * KIB, dropped=lambda *what: dropped.append(what))
+    number = 0
+    while not dropped:  # 128 KiB are application's
+        put(spool, number, number + 1)
+        number += 1
+    dropped.clear()
+    under_way = take(spool, settle=False)
+    assert len(under_way) > 100
+    again = put(spool, number, number + len(under_way) - 10)
+    assert dropped == []
+    assert take(spool, settle=False) == again
+    spool.rewind()
+    assert take(spool) == under_way + again
+    assert spool.memory_bytes == 0
+    # All that waits counts again after a connection was lost.
+    put(spool, 0, len(under_way) - 10)
+    take(spool, settle=False)
+    put(spool, 0, len(under_way) - 10)
+    spool.rewind()
+    put(spool, 0, 1)
+    assert sum(count for _, _, count in dropped) > 0
+    spool.close()

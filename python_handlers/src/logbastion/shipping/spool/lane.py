@@ -11,7 +11,7 @@ from typing import Final
 
 from logbastion.shipping.spool.frames import OVERHEAD, Damage, Parsed
 from logbastion.shipping.spool.position import Position, PositionFile
-from logbastion.shipping.spool.segments import FileSegment, MemorySegment, Segment
+from logbastion.shipping.spool.segments import FileSegment, MemorySegment, Segment, cost
 
 SPOOL_FULL: Final = "spool_full"
 UNREADABLE: Final = "unreadable"
@@ -79,6 +79,8 @@ class Lane:
         self.segments: list[Segment] = list(segments)
         self.bytes = sum(segment.size for segment in self.segments if isinstance(segment, FileSegment))
         self.memory_bytes = 0
+        self.memory_under_way = 0
+        """How many of the bytes in memory are of events that were read and are not settled."""
         self.settled_events = 0
         self._settled = position
         self._read = position
@@ -209,6 +211,7 @@ class Lane:
                     lost += unsettled
             self._outstanding.clear()
             self._read = self._settled
+            self.memory_under_way = 0
             if lost:
                 self._reports.dropped(self.stream, SPOOL_FULL, lost)
 
@@ -244,6 +247,8 @@ class Lane:
                 self._settle_to(self._read)
             return None
         segment.handed_over += len(parsed.events)
+        if isinstance(segment, MemorySegment):
+            self.memory_under_way += sum(map(cost, parsed.events))
         batch = Batch(self.stream, parsed.events, self, segment, offset, end, parsed.ends)
         self._outstanding.append(batch)
         return batch
@@ -274,7 +279,7 @@ class Lane:
             past = first.number < self._settled[0]
             at_end = first.number == self._settled[0] and self._settled[1] >= first.size
             if isinstance(first, MemorySegment) and first.number == self._settled[0]:
-                self.memory_bytes -= first.settle(self._settled[1])
+                self._freed_memory(first.settle(self._settled[1]))
             if not past and not (at_end and first.closed):
                 return
             self._remove(first)
@@ -285,8 +290,13 @@ class Lane:
         if isinstance(segment, FileSegment):
             self.bytes -= freed
         else:
-            self.memory_bytes -= freed
+            self._freed_memory(freed)
         self._retired.append(segment)  # the reading thread may be using its descriptor right now
+
+    def _freed_memory(self, freed: int) -> None:
+        """Note that settled events are gone from memory: all of them had been read."""
+        self.memory_bytes -= freed
+        self.memory_under_way = max(0, self.memory_under_way - freed)
 
     def _release_retired(self) -> None:
         while self._retired:

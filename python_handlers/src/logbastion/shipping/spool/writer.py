@@ -227,7 +227,8 @@ class WritableLane(Lane):
         if self._memory is None:
             self._memory = MemorySegment(self._next_number())
             self.segments.append(self._memory)
-        short = self.memory_bytes + cost(payload) - self._memory_limit
+        # What is under way is bounded by the transport, and waits for its receipt, not for being sent.
+        short = self.memory_bytes - self.memory_under_way + cost(payload) - self._memory_limit
         if short > 0 and isinstance(self._policy, DropOldest):
             for segment in self.segments:
                 if isinstance(segment, MemorySegment) and short > 0:
