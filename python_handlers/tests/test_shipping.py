@@ -5,14 +5,17 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+import ssl
 import threading
+import time
 
 import pytest
 from conftest import eventually
 from sink import Sink
 from spool_helpers import python
 
-from logbastion.shipping import ShippingHandler, TcpTransport
+from logbastion.shipping import ShippingHandler, TcpTransport, processes
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.spool import Spool
 
@@ -163,6 +166,93 @@ def test_a_forked_child_ships_its_own_and_nothing_of_the_parent(sink, ship, logg
     assert sorted(sink.numbers()) == list(range(1500))
 
 
+@pytest.mark.parametrize("part", ["the resolver", "OpenSSL's start", "the handshake"])
+def test_a_fork_waits_for_code_whose_locks_no_child_gets_back(sink, ship, logger, monkeypatch, part):
+    """A child that is born while the parent's thread holds a lock of OpenSSL, say, could never connect."""
+    owner, name = {
+        "the resolver": (socket, "getaddrinfo"),
+        "OpenSSL's start": (ssl.SSLContext, "load_verify_locations"),
+        "the handshake": (ssl.SSLSocket, "do_handshake"),
+    }[part]
+    real, entered, inside = getattr(owner, name), threading.Event(), []
+
+    def slow(*arguments, **options):
+        if threading.current_thread().name != "logbastion-shipping":
+            return real(*arguments, **options)
+        inside.append(1)
+        entered.set()
+        time.sleep(0.05)
+        try:
+            return real(*arguments, **options)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(owner, name, slow)
+    handler = ship(sink.address)
+    log_numbers(logger, 0, 10)
+    assert entered.wait(20)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            assert not inside
+            log_numbers(logger, 10, 20)
+            handler.close()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    handler.close()
+    assert sorted(sink.numbers()) == list(range(20))
+
+
+def test_a_fork_does_not_wait_for_ever(sink, ship, logger, monkeypatch):
+    """A name server that does not answer delays it only for a moment."""
+    entered, forked, real = threading.Event(), threading.Event(), socket.getaddrinfo
+
+    def slow(*arguments, **options):
+        entered.set()
+        assert forked.wait(60)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    handler = ship(sink.address)
+    log_numbers(logger, 0, 10)
+    assert entered.wait(20)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    forked.set()
+    assert os.waitpid(child, 0)[1] == 0
+    handler.close()
+    assert sink.numbers() == list(range(10))
+
+
+def test_a_child_whose_fork_python_was_not_told_of(sink, ship, logger, monkeypatch):
+    """uWSGI forks in C; without its option py-call-uwsgi-fork-hooks nobody calls what Python has for forks."""
+    handler = ship(sink.address)
+    log_numbers(logger, 0, 10)
+    parent, hooks = os.getpid(), list(processes._hooks)
+    processes._hooks.clear()
+    child = os.fork()
+    processes._hooks.extend(hooks)
+    if child == 0:
+        code = 1
+        try:
+            processes._process = parent
+            assert handler.wait(0)  # the parent's are not its own, though they are not settled
+            log_numbers(logger, 10, 20)
+            assert handler.counts().queued == 10
+            handler.close()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    log_numbers(logger, 20, 30)
+    handler.close()
+    assert sorted(sink.numbers()) == list(range(30))
+
+
 def test_a_forked_child_that_ends_at_once_loses_nothing(sink, ship, logger):
     """As through ``os._exit`` without a word: what it has logged is in the spool, and the parent ships it."""
     handler = ship(sink.address)
@@ -198,7 +288,7 @@ def log_in_child(address, client, spool, first, last):
 
 PROGRAM = """
 import atexit, logging, os, sys
-from logbastion.shipping import ShippingHandler, TcpTransport
+from logbastion.shipping import ShippingHandler, TcpTransport, processes
 address, ca, certificate, key, spool, what = sys.argv[1:]
 transport = TcpTransport(address, ca_file=ca, certificate_file=certificate, key_file=key)
 handler = ShippingHandler(transport, spool_directory=spool or None)

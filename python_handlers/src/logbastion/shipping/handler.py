@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import multiprocessing.process
-import multiprocessing.util
 import os
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 from logbastion.formatters import EventFormatter
 from logbastion.gate import Gate
 from logbastion.jsonsafe import safe_str
+from logbastion.shipping.processes import after_fork, at_end_of_child, notice_fork
 from logbastion.shipping.spool import Durability, LaneLimit, Spool
 from logbastion.shipping.spool.spool import DEFAULT_MEMORY_BYTES
 from logbastion.shipping.spool.writer import AT_EXIT
@@ -31,8 +31,8 @@ def _after_fork_in_child() -> None:
         handler._after_fork()  # the module's own class
 
 
-# After the spool's own, which was registered when that was imported: it has forgotten the parent's files by then.
-os.register_at_fork(after_in_child=_after_fork_in_child)
+# After the spool's own, which was given when that was imported: it has forgotten the parent's files by then.
+after_fork(_after_fork_in_child)
 
 
 class ShippingHandler(logging.Handler):
@@ -103,7 +103,8 @@ class ShippingHandler(logging.Handler):
 
     def _after_fork(self) -> None:
         self._begin()
-        self.transport.forget()
+        with contextlib.suppress(Exception):  # of somebody's own transport
+            self.transport.forget()
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - logging's name
         """Use another formatter, which has to return one JSON object.
@@ -128,6 +129,7 @@ class ShippingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record's event."""
+        notice_fork()
         worker = self._worker
         if worker is not None and worker.is_sending_thread():
             return  # what the transport's own libraries log would feed on itself
@@ -151,6 +153,7 @@ class ShippingHandler(logging.Handler):
         While the receiver is away it returns at once, too: ``logging.shutdown`` calls this before :meth:`close`, and
         the end of a process should not wait twice.
         """
+        notice_fork()
         deadline = time.monotonic() + self._exit_timeout
         while self._spool.memory_bytes and not self._spool.is_read() and time.monotonic() < deadline:
             worker = self._worker
@@ -165,6 +168,7 @@ class ShippingHandler(logging.Handler):
             timeout: seconds; 0 only asks.
 
         """
+        notice_fork()
         deadline = time.monotonic() + timeout
         while not self._spool.is_empty():
             if time.monotonic() >= deadline:
@@ -174,6 +178,7 @@ class ShippingHandler(logging.Handler):
 
     def close(self) -> None:
         """Ship what waits, within the exit time-out, and end the connection. What is left stays in the spool."""
+        notice_fork()
         self._closed = True
         worker, self._worker = self._worker, None
         if worker is not None:
@@ -187,6 +192,7 @@ class ShippingHandler(logging.Handler):
 
     def counts(self) -> ShippingCounts:
         """Return the counts of this process since its start or fork, and how shipping stands."""
+        notice_fork()
         return self._status.counts(self._spool)
 
     def stats(self) -> dict[str, Any]:
@@ -214,9 +220,7 @@ class ShippingHandler(logging.Handler):
         try:
             if self._worker is not None or self._closed:
                 return
-            if multiprocessing.process.parent_process() is not None:
-                # Such a child ends through os._exit, without atexit, but runs these.
-                multiprocessing.util.Finalize(self, self.close, exitpriority=-100)
+            at_end_of_child(self, self.close)
             worker = self._new_worker()
             worker.start()
             self._worker = worker

@@ -18,6 +18,8 @@ import struct
 import threading
 from typing import Final
 
+from logbastion.shipping.processes import after_fork
+
 DIRECTORY_MODE: Final = 0o750
 FILE_MODE: Final = 0o600
 LOCK_NAME: Final = "owner.lock"
@@ -40,7 +42,7 @@ def _after_fork_in_child() -> None:
     _owned.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+after_fork(_after_fork_in_child)
 
 
 def process_name() -> str:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
+from logbastion.shipping.processes import after_fork
 from logbastion.shipping.spool.adopted import AdoptedDirectory
 from logbastion.shipping.spool.directory import ProcessDirectory, process_directories, process_name
 from logbastion.shipping.spool.frames import Damage
@@ -36,7 +37,7 @@ def _after_fork_in_child() -> None:
         spool._forget()  # the module's own class
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+after_fork(_after_fork_in_child)
 
 
 class Spool:

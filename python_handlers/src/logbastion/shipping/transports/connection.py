@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from logbastion.shipping.destinations import Destination, Route, parse_destinations
+from logbastion.shipping.processes import not_in_fork
 from logbastion.shipping.transports.base import TransportError
 
 _HANDSHAKE_VERDICT: Final = 0.2
@@ -292,6 +293,10 @@ class Connector:
         self.route.failed(connection.index)
 
     def _context(self) -> ssl.SSLContext:
+        with not_in_fork():
+            return self._new_context()
+
+    def _new_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies authority and host name
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
@@ -310,7 +315,8 @@ class Connector:
     def _open(self, context: ssl.SSLContext, index: int, timeout: float) -> Connection:
         deadline = time.monotonic() + timeout
         destination = self.destinations[index]
-        addresses = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM)
+        with not_in_fork():
+            addresses = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM)
         failure: Exception | None = None
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             # Each address gets its share of the time, so that a black hole does not keep the others from being tried.
@@ -326,7 +332,8 @@ class Connector:
             try:
                 if tls.version() == "TLSv1.3":
                     connection.wait_for_records(_HANDSHAKE_VERDICT)
-                connection.read_now()
+                with not_in_fork():
+                    connection.read_now()
             except _FAILURES as error:
                 connection.close()
                 failure = error
@@ -340,14 +347,31 @@ class Connector:
         _keep_alive(plain, self.send_timeout)
         plain.settimeout(max(0.01, deadline - time.monotonic()))
         plain.connect(address)
-        tls = context.wrap_socket(plain, server_hostname=destination.host, do_handshake_on_connect=False)
+        with not_in_fork():
+            tls = context.wrap_socket(plain, server_hostname=destination.host, do_handshake_on_connect=False)
         try:
-            tls.settimeout(max(0.01, deadline - time.monotonic()))
-            tls.do_handshake()
+            tls.settimeout(0)
+            while (event := _shake_hands(tls)) is not None:
+                poller = select.poll()
+                poller.register(tls, event)
+                if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    raise TimeoutError("the TLS handshake timed out")
         except BaseException:
             tls.close()
             raise
         return tls
+
+
+def _shake_hands(tls: ssl.SSLSocket) -> int | None:
+    """Go on with the handshake; return what has to be waited for, or None when it is done."""
+    with not_in_fork():
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return select.POLLIN
+        except ssl.SSLWantWriteError:
+            return select.POLLOUT
+    return None
 
 
 def _keep_alive(plain: socket.socket, send_timeout: float) -> None:
