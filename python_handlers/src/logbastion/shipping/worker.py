@@ -18,11 +18,16 @@ from logbastion.shipping.spool.survey import STATUS_NAME, timestamp_of
 from logbastion.shipping.status import DEAD_LETTERS_FAILED, ShippingCounts, ShippingStatus
 from logbastion.shipping.transports.base import Receipt, Transport, TransportError
 
-_BATCH_EVENTS: Final = 500
-_BATCH_BYTES: Final = 256 * 1024
+_BATCH_EVENTS: Final = 1000
+_BATCH_BYTES: Final = 512 * 1024
 _WINDOW_BYTES: Final = 12 * 1024 * 1024
 _HOUSEKEEPING_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.005
+_GATHERING_PAUSE: Final = 0.01
+"""After a batch that was not full: few large batches cost less than many small ones, here and at the receiver."""
+_BUSY_EVENTS: Final = 200
+"""Events logged during one step that count as a burst."""
+_LAG_BYTES: Final = 32 * 1024 * 1024
 _LONGEST_PAUSE: Final = 0.25
 _LONGEST_PAUSE_UNDER_WAY: Final = 0.05
 _REFUSALS_TOLD_SECONDS: Final = 60.0
@@ -110,13 +115,16 @@ class ShippingWorker:
         self.ident = threading.get_ident()
         pause = _SHORTEST_PAUSE
         while not self._abandoned and time.monotonic() < self._deadline:
+            began, appended = time.monotonic(), self._spool.appended
             try:
-                if self._step():
-                    pause = _SHORTEST_PAUSE
-                    continue
+                events = self._step()
             except Exception as error:  # the thread must outlive whatever a transport does
                 if self._abandoned or not self._recover(error):
                     break
+                continue
+            if events:
+                pause = _SHORTEST_PAUSE
+                self._give_way(events, began, appended)
                 continue
             if self._closing.is_set():
                 break
@@ -125,8 +133,19 @@ class ShippingWorker:
         if not self._abandoned:
             self._finish()
 
-    def _step(self) -> bool:
-        """Hand over a batch, or look after the connection; True when there was a batch."""
+    def _give_way(self, events: int, began: float, appended: int) -> None:
+        """Leave the interpreter to the threads that log, after a step that began then.
+
+        While they log without a break, each system call of this thread has to win the interpreter back from them, and
+        each of their appends is slowed by its waiting. So a burst is let pass, as long as little waits.
+        """
+        if self._spool.appended - appended > _BUSY_EVENTS and self._spool.bytes < _LAG_BYTES:
+            self._closing.wait(min(2 * (time.monotonic() - began), _LONGEST_PAUSE))
+        elif events < _BATCH_EVENTS // 4:
+            self._closing.wait(_GATHERING_PAUSE)
+
+    def _step(self) -> int:
+        """Hand over a batch, or look after the connection; return how many events were handed over."""
         self._keep_house()
         batch = self._spool.read(_BATCH_EVENTS, _BATCH_BYTES) if self._window < _WINDOW_BYTES else None
         if batch is None:
@@ -141,13 +160,13 @@ class ShippingWorker:
             self._to_resend -= again
             self._status.resent += again
         if self._abandoned:
-            return False
+            return 0
         if batch is not None or receipt.settled:
             self.failing = False
             self._succeeded = True
             self._backoff.reset()
         self._apply(receipt)
-        return batch is not None
+        return 0 if batch is None else len(batch.events)
 
     def _call(self, method: Callable[[], Receipt]) -> Receipt:
         self.sending = True
