@@ -12,7 +12,7 @@ from fake_transport import log_numbers
 from spool_helpers import segments, small
 
 from logbastion import EventFormatter
-from logbastion.shipping import DropOldest, ShippingHandler
+from logbastion.shipping import DropOldest, ShippingHandler, worker
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.status import DROP_REASONS
 from logbastion.shipping.transports.base import Receipt, TransportError
@@ -109,6 +109,27 @@ def test_what_a_failing_call_has_settled_is_not_sent_again(ship, logger, transpo
     assert transport.numbers() == list(range(10))
 
 
+def test_what_is_under_way_is_bounded_and_goes_on_after_failures(ship, logger, transport, monkeypatch):
+    monkeypatch.setattr(worker, "_WINDOW_BYTES", 100_000)
+    real, most = transport.send, []
+
+    def send(events):
+        most.append(sum(map(len, [*transport.under_way, *events])))
+        return real(events)
+
+    monkeypatch.setattr(transport, "send", send)
+    transport.late = True
+    transport.away.set()
+    handler = ship()
+    log_numbers(logger, 0, 4000)
+    eventually(lambda: handler.counts().failures >= 3)
+    transport.away.clear()
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == list(range(4000))
+    assert max(most) < 100_000 + worker._BATCH_BYTES + 1000  # one batch beyond
+
+
 def test_the_end_of_a_process_makes_one_more_attempt_and_not_two(ship, logger, transport, monkeypatch):
     """The receiver may be back, though the pause is not over; but the end of a process is no time to wait for it."""
     monkeypatch.setattr(Backoff, "next", lambda self: 600)
@@ -158,41 +179,6 @@ def test_a_receipt_for_more_than_is_under_way_ends_nothing(ship, logger, transpo
     log_numbers(logger, 0, 1000)
     assert handler.wait(20)
     handler.close()
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_refused_events_are_dead_letters_with_their_reason_and_the_rest_is_delivered(
-    ship, logger, transport, tmp_path, late
-):
-    transport.late = late
-    transport.refuse = {3: "mapper_parsing_exception: [n]", 700: "too long", 999: "no"}
-    handler = ship()
-    log_numbers(logger, 0, 1000)
-    assert handler.wait(20)
-    eventually(lambda: [message["event_type"] for message in transport.messages()] == ["events_refused"])
-    handler.close()
-    assert transport.numbers() == [n for n in range(1000) if n not in transport.refuse]
-    (file,) = (tmp_path / "spool" / "dead_letters").iterdir()
-    letters = [json.loads(line) for line in file.read_text().splitlines()]
-    assert {letter["event"]["extra"]["n"]: letter["reason"] for letter in letters} == transport.refuse
-    assert len(letters) == 3
-    assert {letter["stream"] for letter in letters} == {"application"}
-    assert file.stat().st_mode & 0o777 == 0o600
-    counts = handler.counts()
-    assert (counts.refused, counts.acknowledged, counts.dropped) == (3, 998, {})
-    assert "reason" not in json.dumps(transport.messages())
-
-
-def test_a_dead_letter_that_cannot_be_written_is_counted_and_stops_nothing(ship, logger, transport, tmp_path):
-    (tmp_path / "spool").mkdir()
-    (tmp_path / "spool" / "dead_letters").write_text("a file in the way")
-    transport.refuse = {1: "no"}
-    handler = ship()
-    log_numbers(logger, 0, 3)
-    assert handler.wait(20)
-    handler.close()
-    assert transport.numbers() == [0, 2]
-    assert handler.counts().dropped == {("application", "dead_letters_failed"): 1}
 
 
 def test_drops_are_counted_and_told_once_they_are_over(ship, logger, transport):
