@@ -244,6 +244,7 @@ def test_a_child_whose_fork_python_was_not_told_of(sink, ship, logger, monkeypat
             log_numbers(logger, 10, 20)
             assert handler.counts().queued == 10
             handler.close()
+            assert handler.counts().shipped == 10
             code = 0
         finally:
             os._exit(code)

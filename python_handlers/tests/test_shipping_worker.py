@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 import time
 
@@ -242,6 +243,46 @@ def test_events_after_the_end_are_kept_for_the_next_process(ship, logger, transp
     handler._spool.close()  # as the end of the process does
     eventually(lambda: len(transport.numbers()) == 6)
     second.close()
+
+
+def test_memory_is_drained_by_the_ending_thread_where_no_other_can_be_started(ship, logger, transport, monkeypatch):
+    """As in Python 3.12 once exit handlers run."""
+
+    def start(_thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    handler = ship(spool_directory=None)
+    log_numbers(logger, 0, 300)
+    assert transport.numbers() == []
+    handler.close()
+    assert transport.numbers() == list(range(300))
+    assert transport.finished == 1
+    assert handler.counts().dropped == {}
+
+
+@pytest.mark.parametrize("trouble", ["a lock is held", "the transport raises"])
+def test_a_forked_child_starts_whatever_the_parent_was_at(ship, logger, transport, monkeypatch, trouble):
+    handler = ship()
+    if trouble == "a lock is held":
+        assert handler._start_lock.acquire(blocking=False)
+    else:
+
+        def forget():
+            raise ZeroDivisionError("a defect")
+
+        monkeypatch.setattr(transport, "forget", forget)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            log_numbers(logger, 0, 10)
+            assert handler.wait(20)
+            assert transport.numbers() == list(range(10))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_no_feedback_from_the_transports_own_logging(ship, logger, transport, monkeypatch):
