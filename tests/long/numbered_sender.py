@@ -33,7 +33,6 @@ def main() -> int:
     parser.add_argument("--last", type=int, required=True)
     parser.add_argument("--children", type=int, default=0, help="how many forks share the range")
     parser.add_argument("--clock-jumps", action="store_true")
-    parser.add_argument("--wait", type=float, default=0, help="seconds to wait at the end until everything is settled")
     arguments = parser.parse_args()
 
     transport = ElasticsearchTransport(
@@ -64,9 +63,6 @@ def main() -> int:
     if slot == 0:
         for _ in range(arguments.children):
             os.wait()
-    deadline = time.monotonic() + arguments.wait
-    while time.monotonic() < deadline and not handler.wait(0.5):
-        pass
     logging.shutdown()
     return 0
 
