@@ -22,7 +22,7 @@ from tests.long.faulty_front import FaultyFront
 
 EVENTS = int(os.environ.get("LOGBASTION_LONG_EVENTS", "1000000"))
 KILLS = int(os.environ.get("LOGBASTION_LONG_KILLS", "100"))
-OUTAGE_SECONDS = 60
+OUTAGE_SECONDS = 60 if EVENTS >= 1_000_000 else 10
 SETTLED_WITHIN_SECONDS = 1200
 CHILDREN = 3
 SOURCE = str(Path(__file__).resolve().parents[2] / "python_handlers/src")
@@ -40,7 +40,7 @@ def front(tmp_path_factory):
         tmp_path_factory.mktemp("front"),
         (hosts.address(stack.OBSERVER), 9200),
         stack.AUTHORITY,
-        share=0.05,
+        share=0.15,
         seed=seed,
     )
     made.start()
