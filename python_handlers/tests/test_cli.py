@@ -11,10 +11,11 @@ import pytest
 from conftest import eventually
 from spool_helpers import python, segments
 
-from logbastion.cli import main
+from logbastion.cli import drain, main
 from logbastion.cli.common import age_text, printable, size_text
 from logbastion.shipping.dead_letters import DeadLetters, letters_of
 from logbastion.shipping.spool import Spool
+from logbastion.shipping.transports import Promise, Receipt
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -247,6 +248,34 @@ def test_drain_says_what_is_left(root, run, certificates):
     assert "0 events were shipped, 0 refused, 10 are left." in out
     assert "localhost:1" in error
     assert json.loads(run("status", "--json")[1])["events"] == 10
+
+
+def test_drain_goes_on_when_the_receiver_fails_at_the_end(root, run, monkeypatch):
+    leave(root, 0, 10)
+
+    class FailsAtTheFirstEnd:
+        promise = Promise.SENT
+        under_way = ends = 0
+
+        def send(self, events):
+            self.under_way += len(events)
+            return Receipt()
+
+        def poll(self):
+            return Receipt()
+
+        def finish(self, timeout):
+            self.ends += 1
+            settled, self.under_way = self.under_way if self.ends > 1 else 0, 0
+            return Receipt(settled)
+
+        def forget(self):
+            self.under_way = 0
+
+    monkeypatch.setattr(drain, "make_transport", lambda arguments: FailsAtTheFirstEnd())
+    code, out, _ = run("drain", "--timeout", "30")
+    assert code == 0
+    assert "10 events were shipped, 0 refused, 0 are left." in out
 
 
 def test_drain_needs_to_know_where_to(root, run):

@@ -65,8 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     left = _orphans(surveyor)
     result: dict[str, Any] = {"version": 1, "directory": root, "dry_run": arguments.dry_run, "shipped": 0, "refused": 0}
     if left and not arguments.dry_run:
-        result.update(_drain(root, surveyor, make_transport(arguments), arguments.timeout))
-        left = _orphans(surveyor)
+        transport, deadline = make_transport(arguments), time.monotonic() + arguments.timeout
+        # Again when the receiver failed just at the end, which leaves what was under way.
+        while left and time.monotonic() < deadline:
+            part = _drain(root, surveyor, transport, deadline)
+            result.update(part, **{name: result[name] + part[name] for name in ("shipped", "refused")})
+            left = _orphans(surveyor)
     result["left"] = sum(process.events for process in left)
     result["of_living_processes"] = sum(process.events for process in surveyor.survey().processes) - result["left"]
     if arguments.json:
@@ -114,8 +118,7 @@ def make_transport(arguments: argparse.Namespace) -> Transport:
     return made
 
 
-def _drain(root: str, surveyor: Surveyor, transport: Transport, timeout: float) -> dict[str, Any]:
-    deadline = time.monotonic() + timeout
+def _drain(root: str, surveyor: Surveyor, transport: Transport, deadline: float) -> dict[str, Any]:
     status = ShippingStatus()
     spool = Spool(root, dropped=status.dropped)
     worker = ShippingWorker(spool, transport, status, lambda _level, _kind, message, _facts: _say(message))
