@@ -232,6 +232,7 @@ def test_a_child_whose_fork_python_was_not_told_of(sink, ship, logger, monkeypat
     """uWSGI forks in C; without its option py-call-uwsgi-fork-hooks nobody calls what Python has for forks."""
     handler = ship(sink.address)
     log_numbers(logger, 0, 10)
+    eventually(lambda: handler.counts().shipped == 10)
     parent, hooks = os.getpid(), list(processes._hooks)
     processes._hooks.clear()
     child = os.fork()
