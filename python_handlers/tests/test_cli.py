@@ -180,7 +180,11 @@ def test_live_status_goes_on_until_interrupted(root, living):
     leader, follower = os.openpty()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "logbastion.cli", "spool", "status", "--interval", "0.1", "--directory", str(root)]
-    process = subprocess.Popen(command, env=environment, stdout=follower, stderr=follower)
+    # Where the tests themselves run in the background, interrupts are ignored, and a child would inherit that.
+    process = subprocess.Popen(
+        command, env=environment, stdout=follower, stderr=follower,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )  # fmt: skip
     os.close(follower)
     seen = b""
     while seen.count(b"Dead letters") < 3:

@@ -269,6 +269,21 @@ JSONISH = st.recursive(
 )
 
 
+class EqualToEverything:
+    __hash__ = None
+
+    def __eq__(self, other):
+        return True
+
+
+@pytest.mark.parametrize(
+    "forged", [False, [], (), ("x",), "line", (EqualToEverything(), b"forged\n"), ("mark", b"forged\n")]
+)
+def test_what_somebody_puts_where_the_line_is_kept_is_not_believed(forged):
+    line = FORMATTER.format_bytes(record({"_logbastion_line": forged}))
+    assert json.loads(line)["message"] == json.loads(FORMATTER.format_bytes(record({})))["message"]
+
+
 @settings(max_examples=120, deadline=None)
 @given(
     msg=st.text() | st.text(alphabet="%sdr(){}\x85\u2028\u202e\ud800\x1b\x9b\n\r"),

@@ -104,11 +104,15 @@ class EventFormatter(logging.Formatter):
         """Return the line without its line break."""
         return self.format_bytes(record).decode()[:-1]
 
+    def _is_ours(self, cached: object) -> bool:
+        """Say whether this formatter has kept the line there: anybody may put anything into a record."""
+        return type(cached) is tuple and len(cached) == 2 and type(cached[0]) is str and cached[0] == self._mark  # noqa: PLR2004
+
     def format_bytes(self, record: logging.LogRecord) -> bytes:
         """Return the line as it is written and sent: UTF-8, at most 256 KiB, ended by a line break."""
         # One formatter serves all outputs: what the first of them made, the others write, byte for byte.
         cached = record.__dict__.get(_LINE)
-        if cached is not None and cached[0] == self._mark:
+        if cached is not None and self._is_ours(cached):
             line: bytes = cached[1]
             return line
         try:
