@@ -61,3 +61,6 @@ def test_a_bare_environment_installs_and_imports_it_without_django(distributions
     )
     assert str(tmp_path / "venv") in done.stdout
     assert '"message":"it works"' in done.stderr
+    command = tmp_path / "venv" / "bin" / "logbastion"
+    helped = subprocess.run([command, "spool", "--help"], check=True, timeout=60, capture_output=True, text=True)
+    assert "drain" in helped.stdout
