@@ -21,6 +21,8 @@ from logbastion.shipping import ShippingHandler, TcpTransport, processes
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.spool import Spool
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def ship(certificates, logger, tmp_path):

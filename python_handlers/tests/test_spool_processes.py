@@ -17,6 +17,8 @@ from logbastion.shipping.spool import Spool
 from logbastion.shipping.spool.directory import ProcessDirectory
 from logbastion.streams import STREAMS
 
+pytestmark = pytest.mark.integration
+
 WRITER = """
 import os, sys
 from logbastion.shipping.spool import Spool

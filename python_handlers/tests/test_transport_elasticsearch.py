@@ -10,6 +10,8 @@ from sink import Feeder, numbered
 from logbastion.shipping.transports import Promise, TransportError
 from logbastion.shipping.transports.elasticsearch import ElasticsearchTransport, action_for
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def server(certificates):

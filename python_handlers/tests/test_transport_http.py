@@ -20,6 +20,8 @@ from logbastion.shipping.transports import Promise, TransportError
 from logbastion.shipping.transports.exchange import Credentials
 from logbastion.shipping.transports.http import HttpTransport
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def server(certificates):

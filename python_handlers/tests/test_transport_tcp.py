@@ -13,6 +13,8 @@ from logbastion.shipping.transports import Promise, TransportError
 from logbastion.shipping.transports.connection import Connection
 from logbastion.shipping.transports.tcp import TcpTransport
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def connect(certificates):
