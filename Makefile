@@ -9,6 +9,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # The longest first, so that the two that run side by side end at about the same time.
 SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=2 --keep-going
 PACKAGE_TESTS := $(PYTHON) -m pytest -q -c python_handlers/pyproject.toml --rootdir python_handlers python_handlers/tests
 
 help: ## List the targets
@@ -26,7 +27,10 @@ status: venv ## Hosts, events stored, targets, where to look
 down: venv ## Remove the lab's hosts, network and secrets (the cache of downloads stays)
 	$(PYTHON) -m lab down
 
-test: lint test-unit test-package test-roles test-stack ## All that CI runs; replaces a running lab and removes it at the end
+test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
+	@# The package's tests mostly wait, so they run beside the scenarios.
+	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package
+	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
 	ruff check python_handlers lab tests roles molecule
@@ -44,7 +48,7 @@ test-package: venv ## Tests of logbastion that start servers, workers or build t
 	$(PACKAGE_TESTS) -m 'integration or packaging'
 
 test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13; two at a time
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SCENARIOS:%=test-role-%)
+	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%:
 	@mkdir -p build/molecule && echo "==> $*: molecule test -s $*, its output is in build/molecule/$*.log"
