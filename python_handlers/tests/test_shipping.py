@@ -14,8 +14,8 @@ import time
 
 import pytest
 from conftest import eventually
+from sender_program import program
 from sink import Sink
-from spool_helpers import python
 
 from logbastion.shipping import ShippingHandler, TcpTransport, processes
 from logbastion.shipping.backoff import Backoff
@@ -295,33 +295,6 @@ def log_in_child(address, client, spool, first, last):
     logger.addHandler(ShippingHandler(TcpTransport(address, **client), spool_directory=spool, exit_timeout=20))
     log_numbers(logger, first, last)
     multiprocessing.util.Finalize(None, log_numbers, (logger, last, last + 1), exitpriority=0)  # runs before
-
-
-PROGRAM = """
-import atexit, logging, os, sys
-from logbastion.shipping import ShippingHandler, TcpTransport, processes
-address, ca, certificate, key, spool, what = sys.argv[1:]
-transport = TcpTransport(address, ca_file=ca, certificate_file=certificate, key_file=key)
-handler = ShippingHandler(transport, spool_directory=spool or None)
-logging.basicConfig(level=logging.INFO, handlers=[handler])
-log = logging.getLogger("business")
-if what == "late":  # registered after logging's own, so it runs before it
-    atexit.register(lambda: log.info("late", extra={"n": 0}))
-elif what == "for ever":
-    number = 0
-    while True:
-        log.info("number", extra={"n": number})
-        os.write(1, b"%d\\n" % number)
-        number += 1
-else:
-    for n in range(300):
-        log.info("number", extra={"n": n})
-"""
-
-
-def program(certificates, address, spool, what, **options):
-    files = (certificates.ca, certificates.certificate, certificates.key)
-    return python(PROGRAM, address, *files, spool, what, **options)
 
 
 @pytest.mark.parametrize(("what", "memory"), [("before", True), ("before", False), ("late", True), ("late", False)])
