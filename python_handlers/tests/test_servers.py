@@ -348,10 +348,10 @@ def test_runserver_with_its_reloader(world):
 
         eventually(reloaded, 60)
     assert server.pid not in world.pids
-    last = world.last_pid
     world.end(server, signal.SIGINT, to_all=True)  # as Ctrl-C in the terminal does
     for pid in (server.pid, *world.pids):
         world.expected |= set(range(1000 * pid, 1000 * pid + 50))
-    assert world.left_by() <= {last}, world.output()  # it is given a quarter of a second
+    # The last one is given a quarter of a second, the others a second: too short for the receiver to confirm the end on
+    # a busy machine. What they leave is delivered by the next start, or by the server after a reload.
     world.next_start()
-    world.check(interrupted=[last])
+    world.check(interrupted=[server.pid, *world.pids])
