@@ -326,3 +326,27 @@ def test_wrong_limits_get_a_sentence():
         small(DropOldest(), kib=1)
     with pytest.raises(ValueError, match="Block"):
         small(Block(-1))
+
+
+def test_threads_that_append_while_it_is_closed_lose_nothing(tmp_path):
+    spool = Spool(tmp_path)
+    kept = []
+    stop = threading.Event()
+
+    def log():
+        number = 0
+        while not stop.is_set():
+            if spool.append("application", record(number)):
+                kept.append(number)
+            number += 1
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    for closed in range(30):
+        while len(kept) < 50 * (closed + 1):
+            pass
+        spool.close()
+    stop.set()
+    thread.join()
+    spool.close()
+    assert sorted(adopt_all(Spool(tmp_path))) == kept

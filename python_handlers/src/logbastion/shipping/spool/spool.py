@@ -18,7 +18,7 @@ from logbastion.shipping.spool.frames import Damage
 from logbastion.shipping.spool.lane import Batch, Lane, Reports
 from logbastion.shipping.spool.policies import DEFAULT_LIMITS, EVIDENCE, MEBIBYTE, MEMORY_SHARES, LaneLimit
 from logbastion.shipping.spool.quarantine import Quarantine
-from logbastion.shipping.spool.writer import WritableLane
+from logbastion.shipping.spool.writer import AT_EXIT, WritableLane
 from logbastion.streams import APPLICATION, STREAMS
 
 DEFAULT_MEMORY_BYTES: Final = 8 * MEBIBYTE
@@ -26,6 +26,7 @@ _ADOPT_SECONDS: Final = 5.0
 _MAX_ADOPTED: Final = 16
 _OTHERS: Final = tuple(stream for stream in STREAMS if stream not in EVIDENCE)
 _TURNS: Final = 12
+_CLOSE_SECONDS: Final = 0.5
 
 Durability = Literal["process", "host"]
 
@@ -130,8 +131,15 @@ class Spool:
         """
         if b"\n" in payload:
             payload = payload.replace(b"\n", b" ")
-        lane = self.lanes.get(stream) or self.lanes[APPLICATION]
-        return lane.append(payload, wait)
+        stream = stream if stream in self.lanes else APPLICATION
+        kept = self.lanes[stream].append(payload, wait)
+        deadline = time.monotonic() + _CLOSE_SECONDS if kept is None else 0.0
+        while kept is None and time.monotonic() < deadline:
+            time.sleep(0.001)  # another thread is in close() and about to put new lanes in place
+            kept = self.lanes[stream].append(payload, wait)
+        if kept is None:  # this very thread is in close(), interrupted by a signal
+            self._count_dropped(stream, AT_EXIT, 1)
+        return bool(kept)
 
     def read(self, max_events: int, max_bytes: int) -> Batch | None:
         """Return the next events that were not read yet, all of one stream, or None when there are none now.

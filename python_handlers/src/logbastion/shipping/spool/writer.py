@@ -56,6 +56,8 @@ class WritableLane(Lane):
         self.sync_error: str | None = None
         """The last refusal of a sync; always None without ``to_host``."""
         self.appended = 0
+        self.ended = False
+        """Whether nothing can be appended any more, because another lane takes this one's place."""
         self._limit = limit.bytes
         self._policy = limit.policy
         self._waits = isinstance(limit.policy, Block)
@@ -71,9 +73,11 @@ class WritableLane(Lane):
         self._suspect = False
         self._retry_at = 0.0
 
-    def append(self, payload: bytes, wait: bool = True) -> bool:
-        """Keep an event; see :meth:`logbastion.shipping.spool.Spool.append`."""
+    def append(self, payload: bytes, wait: bool = True) -> bool | None:
+        """Keep an event; see :meth:`logbastion.shipping.spool.Spool.append`. None when the lane has ended."""
         with self.lock:
+            if self.ended:
+                return None
             if self.busy:
                 return self._put_off(payload)
             try:
@@ -119,6 +123,7 @@ class WritableLane(Lane):
             if lost:
                 self._reports.dropped(self.stream, AT_EXIT, lost)
             self._end_file()
+            self.ended = True
         self.close()
 
     def forget(self) -> None:
