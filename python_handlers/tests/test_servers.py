@@ -184,10 +184,12 @@ def gunicorn(world):
     return world.start(sys.executable, "-m", "gunicorn", *options, "web")
 
 
-def uwsgi(world):
+def uwsgi(world, *end):
     # Without the hooks uWSGI forks without a word to Python, and a worker hangs now and then in uWSGI itself.
     options = ["--master", "--processes", "3", "--enable-threads", "--py-call-uwsgi-fork-hooks"]
-    options += ["--need-app", "--die-on-term", "--disable-logging"]
+    # In order is what uWSGI calls gracefully. Otherwise it ends a worker within a request, and without exit handlers.
+    options += end or ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
+    options += ["--need-app", "--disable-logging"]
     options += ["--http-socket", f"127.0.0.1:{world.port}", "--module", "web", "--worker-reload-mercy", "60"]
     # The environment of the tests: uWSGI has the interpreter inside, and would take that of the system.
     return world.start(installed("uwsgi"), *options, "--virtualenv", sys.prefix)
@@ -262,6 +264,17 @@ def test_workers_that_end_in_order_leave_nothing(world, start):
     assert world.left_by() <= without_exit_handlers(server, start), world.output()
     world.check()
     assert world.possible == set()
+
+
+def test_uwsgi_that_ends_its_workers_at_once(world):
+    """What ``die-on-term`` does: a worker that is within a request ends there, without exit handlers."""
+    server = uwsgi(world, "--die-on-term")
+    world.expected |= set(range(50))
+    first = world.answers(1000)
+    requests(world, first, 200, stop=lambda: world.end(server))
+    suddenly = world.left_by()
+    world.next_start()
+    world.check(interrupted=suddenly)
 
 
 @pytest.mark.parametrize("start", [gunicorn, uwsgi])
