@@ -16,7 +16,7 @@ from logbastion import EventFormatter
 from logbastion.shipping import DropOldest, ShippingHandler, worker
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.status import DROP_REASONS
-from logbastion.shipping.transports.base import Receipt, TransportError
+from logbastion.shipping.transports.base import Promise, Receipt, TransportError
 
 no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.transport, fake_transport.ship
 
@@ -74,8 +74,10 @@ def test_failures_lose_and_double_nothing_and_are_told_once(ship, logger, transp
     assert told["extra"]["last_error"] == "nobody answers"
 
 
-def test_what_was_under_way_is_sent_again_after_a_failure_and_counted(ship, logger, transport, monkeypatch):
+@pytest.mark.parametrize("promise", [Promise.ACKNOWLEDGED, Promise.SENT])
+def test_what_was_under_way_is_sent_again_after_a_failure_and_counted(ship, logger, transport, monkeypatch, promise):
     """The connection breaks with two batches under way: one had left, one was just being handed over."""
+    transport.promise = promise
     monkeypatch.setattr(transport, "poll", Receipt)
     transport.late = True
     handler = ship()

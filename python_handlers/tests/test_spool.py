@@ -98,6 +98,31 @@ def test_partial_settling_survives_a_restart(tmp_path):
         assert list(root.iterdir()) == []
 
 
+@pytest.mark.parametrize("settled", [0, 40, 100])
+def test_a_released_batch_costs_no_memory_and_nothing_is_lost_of_it(spool, settled):
+    """Where in the file a part of it ends is not known any more, so it is read again from its start."""
+    put(spool, 0, 300)
+    batch = spool.read(100, 256 * KIB)
+    batch.release()
+    assert batch.events == []
+    assert batch.unsettled == 100
+    assert numbers(spool.oldest()) == [0]
+    spool.settle(batch, settled)
+    assert batch.unsettled == 100 - settled
+    assert not spool.is_empty()
+    spool.rewind()
+    assert take(spool) == list(range(100 if settled == 100 else 0, 300))
+
+
+def test_a_batch_in_memory_is_not_released():
+    spool = Spool(None)
+    put(spool, 0, 10)
+    batch = spool.read(100, 256 * KIB)
+    batch.release()
+    assert numbers(batch.events) == list(range(10))
+    spool.close()
+
+
 def test_a_batch_has_bounds(spool):
     put(spool, 0, 100, size=1000)
     assert len(spool.read(7, 256 * KIB).events) == 7

@@ -16,7 +16,7 @@ from logbastion.shipping.dead_letters import DeadLetters
 from logbastion.shipping.spool import Batch, Spool
 from logbastion.shipping.spool.survey import STATUS_NAME, timestamp_of
 from logbastion.shipping.status import DEAD_LETTERS_FAILED, ShippingCounts, ShippingStatus
-from logbastion.shipping.transports.base import Receipt, Transport, TransportError
+from logbastion.shipping.transports.base import Promise, Receipt, Transport, TransportError
 
 _BATCH_EVENTS: Final = 1000
 _BATCH_BYTES: Final = 512 * 1024
@@ -57,6 +57,8 @@ class ShippingWorker:
         self._status = status
         self._tell = tell
         self._publish = publish
+        # A receiver that says nothing of single events refuses none: they can be forgotten as soon as they are sent.
+        self._never_refuses = transport.promise in (Promise.NOTHING, Promise.SENT)
         self._dead_letters = None if spool.root is None else DeadLetters(spool.root)
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -153,10 +155,12 @@ class ShippingWorker:
             receipt = self._call(self._transport.poll)
         else:
             self._under_way.append(batch)
-            self._window += _size(batch)
+            self._window += batch.size
             receipt = self._call(lambda: self._transport.send(batch.events))
-            self._status.shipped += len(batch.events)
-            again = min(self._to_resend, len(batch.events))
+            if self._never_refuses:
+                batch.release()
+            self._status.shipped += batch.count
+            again = min(self._to_resend, batch.count)
             self._to_resend -= again
             self._status.resent += again
         if self._abandoned:
@@ -166,7 +170,7 @@ class ShippingWorker:
             self._succeeded = True
             self._backoff.reset()
         self._apply(receipt)
-        return 0 if batch is None else len(batch.events)
+        return 0 if batch is None else batch.count
 
     def _call(self, method: Callable[[], Receipt]) -> Receipt:
         self.sending = True
@@ -182,12 +186,12 @@ class ShippingWorker:
         count = receipt.settled
         while count > 0 and self._under_way:
             batch = self._under_way[0]
-            step = min(count, len(batch.events) - batch.settled)
+            step = min(count, batch.unsettled)
             self._spool.settle(batch, step)
             count -= step
-            if batch.settled == len(batch.events):
+            if not batch.unsettled:
                 self._under_way.popleft()
-                self._window -= _size(batch)
+                self._window -= batch.size
         self._status.acknowledged += receipt.settled - len(receipt.refused)
 
     def _keep_refused(self, receipt: Receipt) -> None:
@@ -226,7 +230,7 @@ class ShippingWorker:
         self.failing, self._succeeded = True, False
         # What this call was given may never have left; what earlier calls were given has.
         earlier = list(self._under_way)[:-1]
-        self._to_resend = max(self._to_resend, sum(len(batch.events) - batch.settled for batch in earlier))
+        self._to_resend = max(self._to_resend, sum(batch.unsettled for batch in earlier))
         self._spool.rewind()
         self._under_way.clear()
         self._window = 0
@@ -307,7 +311,7 @@ class ShippingWorker:
             "updated": time.time(),
             "state": "closing" if self._closing.is_set() else "failing" if self.failing else "shipping",
             "promise": self._transport.promise.value,
-            "under_way": sum(len(batch.events) - batch.settled for batch in self._under_way),
+            "under_way": sum(batch.unsettled for batch in self._under_way),
             "lanes": lanes,
             **counts.as_dict(),
         }
@@ -323,10 +327,6 @@ def write_status(home: str, state: dict[str, Any]) -> None:
         finally:
             os.close(descriptor)
         os.replace(f"{path}.new", path)
-
-
-def _size(batch: Batch) -> int:
-    return sum(map(len, batch.events))
 
 
 def _age(events: list[bytes]) -> float:

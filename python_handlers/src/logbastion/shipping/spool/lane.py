@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from logbastion.shipping.spool.frames import OVERHEAD, Damage, Parsed
@@ -41,12 +41,30 @@ class Batch:
     ends: list[int] | None
     settled: int = 0
     """How many of the oldest events are settled."""
+    count: int = field(init=False)
+    """How many events it has, also when they were released."""
+    size: int = field(init=False)
+    """Bytes of the events."""
+
+    def __post_init__(self) -> None:
+        self.count = len(self.events)
+        self.size = sum(map(len, self.events))
+
+    @property
+    def unsettled(self) -> int:
+        """How many events may have to be sent again."""
+        return self.count - self.settled
+
+    def release(self) -> None:
+        """Give up the events' bytes, which are still in the file: nobody will ask for a single one of them."""
+        if isinstance(self.segment, FileSegment):
+            self.events = []
 
     def offset_after(self, count: int) -> int:
-        """Return the place in the segment behind so many of the events."""
-        if count == len(self.events):
+        """Return the place in the segment behind so many of the events, or an earlier one when that is not known."""
+        if count == self.count:
             return self.end
-        if not count:
+        if not count or not self.events:
             return self.start
         if self.ends is not None:
             return self.start + self.ends[count - 1]
@@ -133,14 +151,18 @@ class Lane:
     def oldest(self) -> bytes | None:
         """Return the oldest event that is not settled, or None."""
         with self.exclusive():
+            segment: Segment | None
             if self._outstanding:
                 first = self._outstanding[0]
-                return first.events[first.settled]
-            segment = self._segment_to_read()
-            if segment is None or self._read[1] >= segment.size:
+                if first.events:
+                    return first.events[first.settled]
+                segment, offset = first.segment, first.start
+            else:
+                segment, offset = self._segment_to_read(), self._read[1]
+            if segment is None or offset >= segment.size:
                 return None
             with contextlib.suppress(OSError):
-                events = segment.read(self._read[1], segment.size, 1, _PEEK_BYTES).events
+                events = segment.read(offset, segment.size, 1, _PEEK_BYTES).events
                 return events[0] if events else None
             return None
 
@@ -188,11 +210,11 @@ class Lane:
         with self.exclusive():
             if not self._outstanding or self._outstanding[0] is not batch:
                 raise ValueError("Batches are settled in the order in which they were read, once each.")
-            left = len(batch.events) - batch.settled
+            left = batch.unsettled
             step = left if count is None else min(count, left)
             batch.settled += step
             self.settled_events += step
-            done = batch.settled == len(batch.events)
+            done = not batch.unsettled
             if done:
                 self._outstanding.popleft()
             if done and not self._outstanding:
@@ -205,10 +227,9 @@ class Lane:
         with self.exclusive():
             lost = 0
             for batch in self._outstanding:
-                unsettled = len(batch.events) - batch.settled
-                batch.segment.handed_over -= unsettled
+                batch.segment.handed_over -= batch.unsettled
                 if batch.segment.gone:
-                    lost += unsettled
+                    lost += batch.unsettled
             self._outstanding.clear()
             self._read = self._settled
             self.memory_under_way = 0

@@ -25,6 +25,8 @@ class Promise(enum.Enum):
 class Refusal:
     """An event that the receiver will never take, whatever is tried.
 
+    Only transports that promise ACKNOWLEDGED or STORED know of such: of the others' events nothing is kept once sent.
+
     Args:
         index: which one of the events that were handed over and not yet settled by an earlier receipt; the oldest is 0.
             It is always below ``settled`` of the same receipt.
