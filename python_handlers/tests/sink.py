@@ -211,6 +211,10 @@ class Sink:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+        self.break_connections()
+
+    def break_connections(self) -> None:
+        """Reset them all; what was not read is lost. New ones are accepted."""
         with self._lock:
             connections, self._open = self._open, []
         for connection in connections:

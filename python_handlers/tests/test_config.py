@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import read_lines
+from conftest import eventually, read_lines
+from http_sink import ElasticsearchBulkStandIn
 
 from logbastion import ConfigurationError, logging_config
+from logbastion.shipping import ShippingHandler
+from logbastion.shipping.transports.named import TRANSPORT_NAMES
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -66,6 +69,38 @@ def test_sql_with_its_parameters_is_never_written(tmp_path, root_logging):
     assert len(read_lines(tmp_path / "debug.log")) == 1
 
 
+def test_the_transport_is_a_setting(monkeypatch, tmp_path, certificates, root_logging):
+    """Straight to what stands in for Elasticsearch, with everything from the environment."""
+    password = tmp_path / "password"
+    password.write_text("a secret\n")
+    with ElasticsearchBulkStandIn(certificates) as server:
+        server.expect("log_writer", "a secret")
+        for name, value in {
+            "INGEST": server.address,
+            "TRANSPORT": "elasticsearch",
+            "CA_FILE": certificates.ca,
+            "USERNAME": "log_writer",
+            "PASSWORD_FILE": password,
+            "SPOOL_DIRECTORY": tmp_path / "spool",
+        }.items():
+            monkeypatch.setenv(f"LOGBASTION_{name}", str(value))
+        config = logging_config("lab")
+        json.dumps(config)  # plain
+        assert "a secret" not in str(config)
+        logging.config.dictConfig(config)
+        logging.getLogger("business").info("number", extra={"n": 7})
+        eventually(lambda: server.numbers() == [7])
+    ((index, _),) = server.documents
+    assert index == "logs-django.application-lab"
+
+
+@pytest.mark.parametrize("transport", TRANSPORT_NAMES)
+def test_every_transport_can_be_named(transport, certificates, root_logging):
+    logging.config.dictConfig(logging_config(ingest="localhost:1", transport=transport, ca_file=certificates.ca))
+    (handler,) = [found for found in logging.getLogger().handlers if isinstance(found, ShippingHandler)]
+    assert type(handler.transport).__name__.lower() == f"{transport}transport"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -74,6 +109,13 @@ def test_sql_with_its_parameters_is_never_written(tmp_path, root_logging):
         ({"ingest": "observer"}, "write host:port"),
         ({"ingest": "observer:5959"}, "ca_file .* is not set"),
         ({"ingest": "observer:5959", "ca_file": "/nowhere/ca.pem"}, "does not exist"),
+        ({"ingest": "a:1", "ca_file": __file__, "transport": "udp"}, "choose from tcp, http, beats, elasticsearch"),
+        ({"ingest": "a:1", "ca_file": __file__, "transport": "beats", "username": "x"}, "client certificates only"),
+        ({"ingest": "a:1", "ca_file": __file__, "transport": "http", "username": "x"}, "user name with one of"),
+        (
+            {"ingest": "a:1", "ca_file": __file__, "transport": "http", "api_key_file": "/nowhere/key"},
+            "api_key_file .LOGBASTION_API_KEY_FILE.: the file /nowhere/key does not exist",
+        ),
         ({"certificate_file": "/a"}, "certificate_file is set without key_file"),
         ({"key_file": "/a"}, "key_file is set without certificate_file"),
         ({"log_directory": "/nowhere/at/all"}, "cannot be created"),

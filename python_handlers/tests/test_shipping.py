@@ -359,16 +359,23 @@ def descriptors():
 
 
 def test_threads_and_descriptors_do_not_leak(ship, logger, sink, monkeypatch):
-    monkeypatch.setattr(Backoff, "next", lambda self: 0.01)
+    """Over a thousand connections, now and then with nobody there in between."""
+    monkeypatch.setattr(Backoff, "next", lambda self: 0.001)
     handler = ship(sink.address)
     log_numbers(logger, 0, 1)
     eventually(sink.numbers)
-    before = descriptors()
-    for number in range(1, 30):
-        sink.stop()
-        sink.start()
+    before, threads = descriptors(), threading.active_count()
+    for number in range(1, 1001):
+        if number % 50:
+            sink.break_connections()
+        else:
+            sink.stop()
+            sink.start()
         log_numbers(logger, number, number + 1)
-        eventually(lambda number=number: number in sink.numbers())
+        eventually(lambda number=number: sink.connections > number)
+    eventually(lambda: 1000 in sink.numbers())
+    assert set(sink.numbers()) == set(range(1001))
+    eventually(lambda: threading.active_count() <= threads)
     eventually(lambda: descriptors()[0] <= before[0])
     assert descriptors()[1] <= before[1] + 3  # the first event about shipping itself has opened the stream audit
     handler.close()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.shipping.destinations import parse_destinations
 from logbastion.shipping.handler import ShippingHandler
-from logbastion.shipping.transports.tcp import TcpTransport
+from logbastion.shipping.transports.named import make_transport
 
 PREFIX: Final = "LOGBASTION_"
 # Django and its server attach handlers of their own to these; taken away, so that nothing is written twice.
@@ -33,9 +33,13 @@ def logging_config(
     service_name: str | None = None,
     log_directory: str | os.PathLike[str] | None = None,
     ingest: str | Sequence[str] | None = None,
+    transport: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
     certificate_file: str | os.PathLike[str] | None = None,
     key_file: str | os.PathLike[str] | None = None,
+    username: str | None = None,
+    password_file: str | os.PathLike[str] | None = None,
+    api_key_file: str | os.PathLike[str] | None = None,
     level: str | None = None,
     console: bool | None = None,
     prometheus: bool = True,
@@ -45,8 +49,9 @@ def logging_config(
     """Return a dict for :func:`logging.config.dictConfig`, which is also Django's ``LOGGING``.
 
     What is not given comes from the environment variables ``LOGBASTION_ENVIRONMENT``, ``_SERVICE_NAME``,
-    ``_LOG_DIRECTORY``, ``_SPOOL_DIRECTORY``, ``_INGEST``, ``_CA_FILE``, ``_CERTIFICATE_FILE``, ``_KEY_FILE`` and
-    ``_LEVEL``. An empty variable counts as not set. Nothing is opened or connected here; the files are only looked at.
+    ``_LOG_DIRECTORY``, ``_SPOOL_DIRECTORY``, ``_INGEST``, ``_TRANSPORT``, ``_CA_FILE``, ``_CERTIFICATE_FILE``,
+    ``_KEY_FILE``, ``_USERNAME``, ``_PASSWORD_FILE``, ``_API_KEY_FILE`` and ``_LEVEL``. An empty variable counts as not
+    set. Nothing is opened or connected here; the files are only looked at.
 
     Args:
         environment: ``production``, ``staging``, ``lab``...; small letters, digits, underscores. ``development`` when
@@ -54,9 +59,14 @@ def logging_config(
         service_name: ``service.name`` of the events; ``django`` when nothing says otherwise.
         log_directory: where ``<stream>.log`` are written; without it no files.
         ingest: ``host:port``, several separated by commas or as a sequence; without it nothing is sent.
+        transport: how: ``tcp`` (JSON lines for rsyslog or Logstash's ``tcp`` input; the default), ``http`` or ``beats``
+            (Logstash's inputs of these names), or ``elasticsearch`` (straight into the data streams by ``_bulk``).
         ca_file: the authority that signed the ingest's certificate. Demanded with ``ingest``.
         certificate_file: client certificate for the ingest.
         key_file: its key.
+        username: for ``http`` and ``elasticsearch``, with ``password_file``.
+        password_file: holds the password.
+        api_key_file: holds an API key in Elasticsearch's ``encoded`` form, instead of user and password.
         level: the root logger's level, ``INFO`` by default. Security, audit and performance loggers log from INFO on
             whatever it is.
         console: whether events go to standard error too. By default only when there is neither a directory nor an
@@ -89,12 +99,20 @@ def logging_config(
             f"({PREFIX}CERTIFICATE_FILE and {PREFIX}KEY_FILE) or neither."
         )
     if destinations:
+        receiver: dict[str, Any] = {
+            "destinations": _checked_destinations(destinations),
+            "transport": transport or _variable("TRANSPORT") or "tcp",
+            "ca_file": _checked_file("ca_file", "CA_FILE", ca_file or _variable("CA_FILE")),
+            "certificate_file": certificate and _checked_file("certificate_file", "CERTIFICATE_FILE", certificate),
+            "key_file": key and _checked_file("key_file", "KEY_FILE", key),
+            "username": username or _variable("USERNAME"),
+            "password_file": _checked_secret("password_file", password_file),
+            "api_key_file": _checked_secret("api_key_file", api_key_file),
+        }
+        _check_receiver(receiver)
         handlers["shipping"] = _handler(
             "logbastion.config.shipping_handler",
-            destinations=_checked_destinations(destinations),
-            ca_file=_checked_file("ca_file", "CA_FILE", ca_file or _variable("CA_FILE")),
-            certificate_file=certificate and _checked_file("certificate_file", "CERTIFICATE_FILE", certificate),
-            key_file=key and _checked_file("key_file", "KEY_FILE", key),
+            **receiver,
             spool_directory=_checked_spool(spool_directory or _variable("SPOOL_DIRECTORY")),
             prometheus=prometheus,
         )
@@ -132,13 +150,17 @@ def shipping_handler(
     ca_file: str,
     certificate_file: str | None = None,
     key_file: str | None = None,
+    transport: str = "tcp",
+    username: str | None = None,
+    password_file: str | None = None,
+    api_key_file: str | None = None,
     spool_directory: str | None = None,
     prometheus: bool = True,
 ) -> ShippingHandler:
     """Make the handler that :func:`logging_config` names; for ``"()"`` in a configuration of your own too.
 
     Raises:
-        ValueError: see :class:`~logbastion.shipping.transports.tcp.TcpTransport`.
+        ValueError: see :func:`~logbastion.shipping.transports.named.make_transport`.
 
     """
     publish = None
@@ -146,8 +168,17 @@ def shipping_handler(
         from logbastion.shipping_metrics import ShippingMetrics  # noqa: PLC0415 - needs a registry only when wanted
 
         publish = ShippingMetrics()
-    transport = TcpTransport(destinations, ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
-    return ShippingHandler(transport, spool_directory=spool_directory, publish=publish)
+    made = make_transport(
+        transport,
+        destinations,
+        ca_file=ca_file,
+        certificate_file=certificate_file,
+        key_file=key_file,
+        username=username,
+        password_file=password_file,
+        api_key_file=api_key_file,
+    )
+    return ShippingHandler(made, spool_directory=spool_directory, publish=publish)
 
 
 def _handler(factory: str, **arguments: Any) -> dict[str, Any]:
@@ -180,6 +211,24 @@ def _checked_destinations(given: str | Sequence[str]) -> list[str]:
         raise ConfigurationError(f"ingest ({PREFIX}INGEST): {error}") from None
 
 
+def _check_receiver(receiver: dict[str, Any]) -> None:
+    """Find out now what would otherwise be an error in the middle of ``dictConfig``. Opens nothing."""
+    options = dict(receiver)
+    try:
+        make_transport(options.pop("transport"), options.pop("destinations"), **options)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"transport ({PREFIX}TRANSPORT) and what belongs to it cannot be used as they are set. {error}"
+        ) from None
+
+
+def _checked_secret(argument: str, given: str | os.PathLike[str] | None) -> str | None:
+    """Return the path of a file that holds a password or an API key; None when none is given."""
+    variable = argument.upper()
+    path = given or _variable(variable)
+    return _readable_file(f"{argument} ({PREFIX}{variable})", path) if path else None
+
+
 def _checked_file(argument: str, variable: str, given: str | os.PathLike[str] | None) -> str:
     where = f"{argument} ({PREFIX}{variable})"
     if not given:
@@ -187,6 +236,10 @@ def _checked_file(argument: str, variable: str, given: str | os.PathLike[str] | 
             f"{where} is not set, but ingest is: events are sent over verified TLS only. Name the PEM file of the "
             "authority that signed the ingest's certificate."
         )
+    return _readable_file(where, given)
+
+
+def _readable_file(where: str, given: str | os.PathLike[str]) -> str:
     path = Path(given)
     if not path.is_file():
         raise ConfigurationError(f"{where}: the file {path} does not exist or its directory may not be entered.")

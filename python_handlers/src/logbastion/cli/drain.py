@@ -25,14 +25,19 @@ Living processes ship their own events, and are left alone; a running applicatio
 processes have left, so this is needed only when none of it runs. It may be interrupted at any time: what was not
 delivered stays. An event may arrive twice then; its event.id tells."""
 
-_KINDS: Final = ("tcp", "http", "beats", "elasticsearch")
+_TRANSPORT_NAMES: Final = ("tcp", "http", "beats", "elasticsearch")
 _POLL_SECONDS: Final = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
     environment = os.environ.get
-    parser.add_argument("--transport", choices=_KINDS, default="tcp", help="how to send (default: tcp)")
+    parser.add_argument(
+        "--transport",
+        choices=_TRANSPORT_NAMES,
+        default=environment("LOGBASTION_TRANSPORT") or "tcp",
+        help="how to send (default: $LOGBASTION_TRANSPORT, or tcp)",
+    )
     parser.add_argument(
         "--ingest",
         default=environment("LOGBASTION_INGEST"),
@@ -48,9 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             option, default=environment(name) or None, metavar="FILE", help=f"{text} (default: ${name})"
         )
-    parser.add_argument("--username", help="for http and elasticsearch")
-    parser.add_argument("--password-file", metavar="FILE", help="of the user; a password itself is never an argument")
-    parser.add_argument("--api-key-file", metavar="FILE", help="instead of user and password")
+    for option, variable, metavar, text in (
+        ("--username", "USERNAME", "NAME", "for http and elasticsearch"),
+        ("--password-file", "PASSWORD_FILE", "FILE", "holds its password, which itself is never an argument"),
+        ("--api-key-file", "API_KEY_FILE", "FILE", "instead of user and password"),
+    ):
+        name = f"LOGBASTION_{variable}"
+        parser.add_argument(
+            option, default=environment(name) or None, metavar=metavar, help=f"{text} (default: ${name})"
+        )
     parser.add_argument(
         "--timeout", type=float, default=600.0, metavar="SECONDS", help="give up after so long (default: 600)"
     )
@@ -87,35 +98,18 @@ def make_transport(arguments: argparse.Namespace) -> Transport:
         CommandError: they do not go together.
 
     """
-    from logbastion.shipping import transports  # noqa: PLC0415 - status and --help need no network code
+    from logbastion.shipping.transports import named  # noqa: PLC0415 - status and --help need no network code
 
     if not arguments.ingest:
         raise CommandError("it is not said where to send: give --ingest, or set LOGBASTION_INGEST", USAGE)
-    options: dict[str, Any] = {
+    options = {
         name: getattr(arguments, name)
-        for name in ("ca_file", "certificate_file", "key_file")
-        if getattr(arguments, name) is not None
-    }
-    credentials = {
-        name: getattr(arguments, name)
-        for name in ("username", "password_file", "api_key_file")
-        if getattr(arguments, name) is not None
-    }
-    if credentials and arguments.transport in ("tcp", "beats"):
-        raise CommandError(
-            f"{arguments.transport} knows client certificates only, no {', no '.join(credentials)}", USAGE
-        )
-    kinds: dict[str, Any] = {
-        "tcp": transports.TcpTransport,
-        "http": transports.HttpTransport,
-        "beats": transports.BeatsTransport,
-        "elasticsearch": transports.ElasticsearchTransport,
+        for name in ("ca_file", "certificate_file", "key_file", "username", "password_file", "api_key_file")
     }
     try:
-        made: Transport = kinds[arguments.transport](arguments.ingest, **options, **credentials)
+        return named.make_transport(arguments.transport, arguments.ingest, **options)
     except (ValueError, OSError) as error:
         raise CommandError(str(error), USAGE) from None
-    return made
 
 
 def _drain(root: str, surveyor: Surveyor, transport: Transport, deadline: float) -> dict[str, Any]:

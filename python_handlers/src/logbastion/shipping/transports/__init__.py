@@ -4,6 +4,7 @@ from logbastion.shipping.transports.base import Promise, Receipt, Refusal, Trans
 from logbastion.shipping.transports.beats import BeatsTransport
 from logbastion.shipping.transports.elasticsearch import ElasticsearchTransport
 from logbastion.shipping.transports.http import HttpTransport
+from logbastion.shipping.transports.named import make_transport
 from logbastion.shipping.transports.tcp import TcpTransport
 from logbastion.shipping.transports.udp import UdpTransport
 
@@ -19,6 +20,7 @@ __all__ = [
     "Transport",
     "TransportError",
     "UdpTransport",
+    "make_transport",
 ]
 
 # The type checker sees here that each of them is a Transport.
