@@ -4,6 +4,7 @@ The number in the progress file is that of the last logging call that has return
 """
 
 import argparse
+import json
 import logging
 import mmap
 import os
@@ -33,6 +34,8 @@ def main() -> int:
     parser.add_argument("--last", type=int, required=True)
     parser.add_argument("--children", type=int, default=0, help="how many forks share the range")
     parser.add_argument("--clock-jumps", action="store_true")
+    parser.add_argument("--wait", type=float, default=0, help="seconds for what still waits when all is logged")
+    parser.add_argument("--counts", type=Path, help="file for the handler's counts at the end")
     arguments = parser.parse_args()
 
     transport = ElasticsearchTransport(
@@ -63,7 +66,10 @@ def main() -> int:
     if slot == 0:
         for _ in range(arguments.children):
             os.wait()
+    handler.wait(arguments.wait)
     logging.shutdown()
+    if arguments.counts:
+        arguments.counts.write_text(json.dumps(handler.stats()))
     return 0
 
 

@@ -129,10 +129,11 @@ def test_the_password_is_in_no_log_and_no_command_line(host, password):
     assert host.run("grep --recursive --files-with-matches --fixed-strings %s /var/log /etc", password).stdout == ""
 
 
-def test_the_heap_is_what_was_asked_for(node):
+def test_heap_and_further_options_of_java_are_what_was_asked_for(node):
     for found in node.get("/_nodes/_local/jvm").json()["nodes"].values():
         assert found["jvm"]["mem"]["heap_max_in_bytes"] == 512 * 1024**2
         assert found["jvm"]["mem"]["heap_init_in_bytes"] == 512 * 1024**2
+        assert "-XX:TieredStopAtLevel=1" in found["jvm"]["input_arguments"]
 
 
 def test_the_server_is_confined(host):

@@ -13,6 +13,9 @@ CASES = {
     "not a node": ({"hosts": ["elasticsearch-trixie"]}, "is not in elasticsearch_hosts"),
     "unknown name": ({"hosts": [HOST, "nowhere.invalid"]}, "put them into DNS or into /etc/hosts"),
     "repeated": ({"settings": {"http.port": 1}}, "elasticsearch_settings repeats http.port"),
+    "no option": ({"jvm_options": ["UseSerialGC"]}, "has UseSerialGC. Each entry is one option of java"),
+    "two in one": ({"jvm_options": ["-Da=b -Dc=d"]}, "has -Da=b -Dc=d. Each entry is one option of java"),
+    "heap by option": ({"jvm_options": ["-Xmx4g"]}, "Remove that there and use elasticsearch_heap_size"),
     "port in use": ({"http_port": 9281}, "in use by another program (process, service, name)"),
 }
 MISSPELT = "elasticsearch_heapsize"
