@@ -1,0 +1,156 @@
+"""Finds card numbers, bank accounts, Portuguese tax numbers and telephone numbers by what their digits say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from logbastion.redaction.markers import Finding
+
+# One class between two digits, so that there is one way only to match: the time is linear.
+_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ .\-/()\u00a0\u2009\u202f]{0,3}\d){7,}(?![0-9A-Za-z])")
+_GROUP: Final = re.compile(r"\d+")
+_IBAN: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){11,42}")
+_NOT_ALNUM: Final = re.compile(r"[^0-9A-Za-z]+")
+
+# Lengths from the ISO 13616 registry; other countries have none.
+_IBAN_LENGTHS: Final = {
+    **dict.fromkeys(("NO",), 15),
+    **dict.fromkeys(("BE",), 16),
+    **dict.fromkeys(("DK", "FI", "FK", "FO", "GL", "NL", "SD"), 18),
+    **dict.fromkeys(("MK", "SI"), 19),
+    **dict.fromkeys(("AT", "BA", "EE", "KZ", "LT", "LU", "XK"), 20),
+    **dict.fromkeys(("CH", "CR", "HR", "LI", "LV"), 21),
+    **dict.fromkeys(("BG", "BH", "DE", "GB", "GE", "IE", "ME", "RS", "VA"), 22),
+    **dict.fromkeys(("AE", "GI", "IL", "IQ", "TL", "OM", "SO"), 23),
+    **dict.fromkeys(("AD", "CZ", "ES", "MD", "PK", "RO", "SA", "SE", "SK", "TN", "VG"), 24),
+    **dict.fromkeys(("LY", "PT", "ST"), 25),
+    **dict.fromkeys(("IS", "TR"), 26),
+    **dict.fromkeys(("BI", "DJ", "FR", "GR", "IT", "MC", "MR", "SM"), 27),
+    **dict.fromkeys(("AL", "AZ", "BY", "CY", "DO", "GT", "HU", "LB", "NI", "PL", "SV"), 28),
+    **dict.fromkeys(("BR", "EG", "PS", "QA", "UA"), 29),
+    **dict.fromkeys(("JO", "KW", "MU", "YE"), 30),
+    **dict.fromkeys(("MT", "SC"), 31),
+    **dict.fromkeys(("LC",), 32),
+    **dict.fromkeys(("RU",), 33),
+}
+_SHORTEST_CARD: Final = 13
+_LONGEST_CARD: Final = 19
+_NATIONAL: Final = 9
+_NIF_FIRST: Final = ("1", "2", "3", "5", "6", "8", "9", "45", "70", "71", "72", "74", "75", "77", "78", "79")
+_PHONE_DIGITS: Final = range(8, 16)
+_NIF_GROUPS: Final = ((9,), (3, 3, 3))
+_PHONE_GROUPS: Final = ((9,), (3, 3, 3), (2, 3, 2, 2), (2, 3, 4), (2, 7), (3, 6), (3, 2, 2, 2), (2, 2, 2, 3))
+_MOST_CARD_GROUPS: Final = 7
+
+
+def find_numbers(text: str) -> Iterator[Finding]:
+    """Yield what digits give away. To be asked only of texts that have eight digits near to each other."""
+    for run in _RUN.finditer(text):
+        yield from _in_run(run.group(), run.start())
+    for match in _IBAN.finditer(text):
+        length = _iban_length(match.group())
+        if length:
+            yield Finding(match.start(), match.start() + length, "iban")
+
+
+def _in_run(run: str, offset: int) -> Iterator[Finding]:
+    groups = [(match.start(), match.end()) for match in _GROUP.finditer(run)]
+    if run[0] == "+" or (run[:2] == "00" and run[2:3] not in ("", "0")):
+        count = sum(end - start for start, end in groups) - (0 if run[0] == "+" else 2)
+        if count in _PHONE_DIGITS:
+            yield Finding(offset, offset + len(run), "phone")
+            return
+    first = 0
+    while first < len(groups):
+        digits, best = "", None
+        for last in range(first, len(groups)):
+            digits += run[groups[last][0] : groups[last][1]]
+            if len(digits) > _LONGEST_CARD:
+                break
+            kind = _kind_of(digits, tuple(end - start for start, end in groups[first : last + 1]))
+            if kind:
+                best = (last, kind)
+        if best is None:
+            first += 1
+            continue
+        last, kind = best
+        yield Finding(offset + groups[first][0], offset + groups[last][1], kind)
+        first = last + 1
+
+
+def _kind_of(digits: str, groups: tuple[int, ...]) -> str | None:
+    if len(digits) == _NATIONAL:
+        if groups in _NIF_GROUPS and is_nif(digits):
+            return "nif"
+        return "phone" if groups in _PHONE_GROUPS and is_portuguese_phone(digits) else None
+    if _SHORTEST_CARD <= len(digits) <= _LONGEST_CARD:
+        return "card" if len(groups) <= _MOST_CARD_GROUPS and is_card(digits) else None
+    if len(digits) == _NATIONAL + 3 and digits.startswith("351") and is_portuguese_phone(digits[3:]):
+        return "phone"
+    return None
+
+
+def is_card(digits: str) -> bool:
+    """Say whether digits are a payment card's: the brand's prefix and length (ISO/IEC 7812-1), and the Luhn digit."""
+    return _has_brand(digits) and has_luhn_digit(digits)
+
+
+def _has_brand(digits: str) -> bool:
+    length, two, four = len(digits), int(digits[:2]), int(digits[:4])
+    if digits[0] == "4":
+        return length in (13, 16, 19)
+    if two in (34, 37):
+        return length == 15  # noqa: PLR2004 - American Express
+    if 51 <= two <= 55 or 2221 <= four <= 2720:  # noqa: PLR2004 - Mastercard
+        return length == 16  # noqa: PLR2004
+    if two in (30, 36, 38, 39):
+        return 14 <= length <= _LONGEST_CARD  # noqa: PLR2004 - Diners Club
+    if two in (35, 62, 64, 65, 60, 81):
+        return length >= 16  # noqa: PLR2004 - JCB, UnionPay, Discover, RuPay
+    return two == 50 or 56 <= two <= 69  # noqa: PLR2004 - Maestro
+
+
+def has_luhn_digit(digits: str) -> bool:
+    """Say whether the last digit checks the others (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for place, character in enumerate(reversed(digits)):
+        value = int(character)
+        if place % 2:
+            value = value * 2 - 9 if value > 4 else value * 2  # noqa: PLR2004
+        total += value
+    return total % 10 == 0
+
+
+def is_nif(digits: str) -> bool:
+    """Say whether nine digits are a Portuguese tax number: a first digit that is given out, and the check digit."""
+    if not digits.startswith(_NIF_FIRST):
+        return False
+    rest = sum(int(digit) * (9 - place) for place, digit in enumerate(digits[:8])) % 11
+    return int(digits[8]) == (0 if rest < 2 else 11 - rest)  # noqa: PLR2004
+
+
+def is_portuguese_phone(digits: str) -> bool:
+    """Say whether nine digits are a telephone number of Portugal: mobile 91-93 and 96, or fixed 21-29."""
+    return digits[:2] in ("91", "92", "93", "96") or (digits[0] == "2" and digits[1] != "0")
+
+
+def _iban_length(candidate: str) -> int:
+    """Return how many characters of the text are an account number, 0 when none are."""
+    length = _IBAN_LENGTHS.get(candidate[:2].upper())
+    if not length:
+        return 0
+    count = place = 0
+    for place, character in enumerate(candidate):  # noqa: B007 - the place is what is looked for
+        count += character.isalnum()
+        if count == length:
+            break
+    else:
+        return 0
+    if candidate[place + 1 : place + 2].isalnum():
+        return 0  # goes on: it is something else
+    account = _NOT_ALNUM.sub("", candidate[: place + 1]).upper()
+    # ISO 7064, MOD 97-10: the first four at the end, letters as numbers from 10 on.
+    number = "".join(str(int(character, 36)) for character in account[4:] + account[:4])
+    return place + 1 if int(number) % 97 == 1 else 0
