@@ -53,15 +53,16 @@ def _is_clone_url(text: str, start: int, at: int, end: int) -> bool:
 def find_ips(text: str) -> Iterator[Finding]:
     """Yield IPv4 and IPv6 addresses of people's machines: not loopback, unspecified or multicast."""
     for match in _V4.finditer(text):
-        if _is_personal(match.group()) and not _VERSION.search(text, max(0, match.start() - _BEFORE), match.start()):
+        if is_personal(match.group()) and not _VERSION.search(text, max(0, match.start() - _BEFORE), match.start()):
             yield Finding(match.start(), match.end(), "ip")
     if text.count(":") > 1:
         for match in _V6.finditer(text):
-            if _is_personal(match.group()):
+            if is_personal(match.group()):
                 yield Finding(match.start(), match.end(), "ip")
 
 
-def _is_personal(candidate: str) -> bool:
+def is_personal(candidate: str) -> bool:
+    """Say whether a text is an address that may be that of somebody's machine."""
     try:
         address = ipaddress.ip_address(candidate)
     except ValueError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from logbastion.redaction.addresses import truncated
+from logbastion.redaction.addresses import is_personal, truncated
 from logbastion.redaction.classification import Classification, Kind
 from logbastion.redaction.markers import MARKER
 from logbastion.redaction.numbers import find_numbers
@@ -115,7 +115,7 @@ class Redactor:
         kind = self.classification.kinds.get("ip")
         if "source_ip" in fields:
             address = fields["source_ip"]
-            kept = kind is None or kind.treatment == "keep" or stream in kind.kept_in
+            kept = kind is None or kind.treatment == "keep" or stream in kind.kept_in or not is_personal(address)
             result["source_ip"] = address if kept else truncated(address)
         return result
 
