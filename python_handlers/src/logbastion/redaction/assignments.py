@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from logbastion.redaction.classification import Classification, Kind, folded
@@ -15,7 +16,10 @@ _CLOSING: Final = "\"'`\\ \t)]>*"
 _OPENING: Final = re.compile(r"[ \t]{0,4}(?:[bBuUrRfF]{1,2}(?=['\"]))?(\\{0,4})([\"'`(\[{<]?)")
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _LOOK_BACK: Final = 260
-_END_OF_TOKEN: Final = re.compile(r"[\s\"'`<>]|[&;][\w.%\[\]\-]{1,64}=|,[\w.]{1,64}[=:]|[,;]\s|\\[nrt\"']|$")
+# A password may hold quotes and brackets of its own: those end it that something follows which ends a value.
+_END_OF_TOKEN: Final = re.compile(
+    r"\s|[\"'`](?=[\s,;:)\]}>&]|$)|<(?=/?[A-Za-z])|[&;][\w.%\[\]\-]{1,64}=|,[\w.]{1,64}[=:]|[,;]\s|\\[nrt\"']|$"
+)
 _END_OF_PHRASE: Final = re.compile(r"[,;|&<>\"'\r\n\t)\]}]|\\[nrt\"']|\s[\w.\-]{1,64}[=:]|\s[-\u2013\u2014]\s|\.\s|$")
 _END_OF_LINE: Final = re.compile(r"[\r\n\"']|\\[nr\"']|$")
 _DIGITS: Final = re.compile(r"[\d \-.xX*\u2022]{3,40}")
@@ -29,6 +33,20 @@ _NOTHING: Final = frozenset(
         *("***", "****", "*****", "********", "<redacted>", "[filtered]"),
     }
 )
+# Names that may mean anything; a secret if what follows is long and no word.
+_MAYBE: Final = re.compile(r"(?i)(?<![A-Za-z])(?:key|chave|hash|code|ticket|state|nonce|k)[\"']?\s?\Z")
+_SIGNATURE: Final = re.compile(r"(?i)(?<![A-Za-z])(?:signature|assinatura|sign|auth)[\"']?\s?\Z")
+_SIGNED: Final = re.compile(r"\s?[\"']?((?=[A-Za-z+/=_\-]{0,40}[0-9])[A-Za-z0-9+/=_\-:.]{20,})")
+_OPAQUE: Final = re.compile(
+    r"\s?[\"']?((?=[A-Za-z0-9_\-]{0,40}[0-9])(?=[A-Za-z0-9_\-]{0,40}[A-Z])(?=[A-Za-z0-9_\-]{0,40}[a-z])[A-Za-z0-9_\-]{20,})"
+)
+_QUALIFIERS: Final = frozenset(
+    {
+        *("provisoria", "temporaria", "nova", "novo", "atual", "actual", "antiga", "antigo", "inicial", "mestra"),
+        *("temporary", "new", "old", "current", "initial", "given", "used", "value", "valor", "hash"),
+    }
+)
+_HEADER: Final = re.compile(r"(?:\A|[\r\n'\"]|\\[rn])[A-Za-z][A-Za-z0-9]{0,30}-[A-Za-z0-9\-]{1,60}\Z")
 _FARTHEST_CLOSER: Final = 4096
 
 
@@ -40,11 +58,28 @@ def find_assignments(text: str, classification: Classification) -> Iterator[Find
             continue
         kind = _named_before(text, separator.start(), classification)
         if kind is None:
+            opaque = _opaque(text, separator)
+            if opaque:
+                after = opaque.end()
+                yield Finding(opaque.start(1), opaque.end(1), "secret")
             continue
+        start = separator.start()
+        if separator.group() == ":" and _HEADER.search(text, max(0, start - 96), start):
+            kind = replace(kind, value="line")  # the value of an HTTP header ends with its line
         found = _value(text, separator.end(), kind)
         if found is not None:
             after = found.end
             yield found
+
+
+def _opaque(text: str, separator: re.Match[str]) -> re.Match[str] | None:
+    """Return what looks like a key behind a name that may mean anything."""
+    name = (text, max(0, separator.start() - 12), separator.start())
+    maybe = _MAYBE.search(*name)
+    if maybe:
+        in_url = text[maybe.start() - 1 : maybe.start()] in ("?", "&", "#", ";")
+        return (_SIGNED if in_url else _OPAQUE).match(text, separator.end())
+    return _SIGNED.match(text, separator.end()) if _SIGNATURE.search(*name) else None
 
 
 def _named_before(text: str, place: int, classification: Classification) -> Kind | None:
@@ -57,6 +92,8 @@ def _named_before(text: str, place: int, classification: Classification) -> Kind
         return None
     words = before.group().split()
     kind = classification.kind_of(words[-1])
+    if kind is None and len(words) > 1 and folded(words[-1]) in _QUALIFIERS:
+        kind = classification.kind_of(words[-2])
     if kind is None and len(words) > 1:
         kind = next(
             (found for count in range(2, len(words) + 1) if (found := classification.kind_of_phrase(words[-count:]))),
@@ -77,7 +114,7 @@ def _value(text: str, place: int, kind: Kind) -> Finding | None:
     if text.startswith(MARK, start):
         return None
     if quote and quote in "\"'`":
-        return _quoted(text, start, backslashes + quote, kind)
+        return _quoted(text, start, len(backslashes), quote, kind)
     if quote and kind.value not in ("line", "email"):
         closing = text.find(_CLOSERS[quote], start)
         end = closing if 0 <= closing <= start + _FARTHEST_CLOSER else _end_of(text, start, kind)
@@ -86,19 +123,28 @@ def _value(text: str, place: int, kind: Kind) -> Finding | None:
     return _trimmed(text, start, end, kind)
 
 
-def _quoted(text: str, start: int, closing: str, kind: Kind) -> Finding | None:
-    """Return what lies between quotes; one that is escaped inside does not end it."""
-    place = start
-    while True:
-        place = text.find(closing, place)
-        if place < 0:
-            return _trimmed(text, start, _end_of(text, start, kind), kind)
+def _quoted(text: str, start: int, level: int, quote: str, kind: Kind) -> Finding | None:
+    """Return what lies between quotes; one that is escaped inside does not end it.
+
+    Args:
+        text: in which it lies.
+        start: behind the opening quote.
+        level: how many backslashes the quotes have themselves: 1 in JSON inside a string, 3 in JSON inside that.
+        quote: the sign.
+        kind: of the name before.
+
+    """
+    place = text.find(quote, start)
+    while place >= 0:
         backslashes = 0
         while place - backslashes > start and text[place - backslashes - 1] == "\\":
             backslashes += 1
-        if backslashes % 2 == 0:
-            return Finding(start, place, kind.kind) if place > start else None
-        place += 1
+        # An escaped quote has twice as many and one more; each escaped backslash before it adds a multiple.
+        if backslashes % (2 * (level + 1)) == level:
+            end = place - level
+            return Finding(start, end, kind.kind) if end > start else None
+        place = text.find(quote, place + 1)
+    return _trimmed(text, start, _end_of(text, start, kind), kind)
 
 
 def _end_of(text: str, start: int, kind: Kind) -> int:

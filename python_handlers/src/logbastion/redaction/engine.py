@@ -127,13 +127,12 @@ class Redactor:
             if kind is not None:
                 if kind.treatment == "drop":
                     continue
-                if kind.treatment != "keep" and stream not in kind.kept_in:
-                    result[key] = self._treated(value, kind, stream)
-                    continue
+                if kind.treatment == "keep" or stream in kind.kept_in:
+                    kind = None
             name = self._texts.redact(key, stream)
             while name in result:
                 name += "_"
-            result[name] = self._value(value, key, stream)
+            result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
         return result
 
     def _treated(self, value: Any, kind: Kind, stream: str) -> Any:

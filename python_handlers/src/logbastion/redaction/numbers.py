@@ -12,6 +12,7 @@ from logbastion.redaction.markers import Finding
 _RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ .\-/()\u00a0\u2009\u202f]{0,3}\d){7,}(?![0-9A-Za-z])")
 _GROUP: Final = re.compile(r"\d+")
 _IBAN: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){11,42}")
+_NIF_WITH_COUNTRY: Final = re.compile(r"(?<![0-9A-Za-z])[Pp][Tt][ \-]?(\d{9})(?!\d)")
 _NOT_ALNUM: Final = re.compile(r"[^0-9A-Za-z]+")
 
 # Lengths from the ISO 13616 registry; other countries have none.
@@ -48,14 +49,17 @@ _MOST_CARD_GROUPS: Final = 7
 def find_numbers(text: str) -> Iterator[Finding]:
     """Yield what digits give away. To be asked only of texts that have eight digits near to each other."""
     for run in _RUN.finditer(text):
-        yield from _in_run(run.group(), run.start())
+        yield from _in_run(run.group(), run.start(), text)
+    for match in _NIF_WITH_COUNTRY.finditer(text):
+        if is_nif(match.group(1)):
+            yield Finding(match.start(), match.end(), "nif")
     for match in _IBAN.finditer(text):
         length = _iban_length(match.group())
         if length:
             yield Finding(match.start(), match.start() + length, "iban")
 
 
-def _in_run(run: str, offset: int) -> Iterator[Finding]:
+def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
     groups = [(match.start(), match.end()) for match in _GROUP.finditer(run)]
     if run[0] == "+" or (run[:2] == "00" and run[2:3] not in ("", "0")):
         count = sum(end - start for start, end in groups) - (0 if run[0] == "+" else 2)
@@ -70,7 +74,7 @@ def _in_run(run: str, offset: int) -> Iterator[Finding]:
             if len(digits) > _LONGEST_CARD:
                 break
             kind = _kind_of(digits, tuple(end - start for start, end in groups[first : last + 1]))
-            if kind:
+            if kind and (kind == "card" or _stands_alone(run, groups[first][0], groups[last][1], text, offset)):
                 best = (last, kind)
         if best is None:
             first += 1
@@ -78,6 +82,17 @@ def _in_run(run: str, offset: int) -> Iterator[Finding]:
         last, kind = best
         yield Finding(offset + groups[first][0], offset + groups[last][1], kind)
         first = last + 1
+
+
+def _stands_alone(run: str, start: int, end: int, text: str, offset: int) -> bool:
+    """Tell nine digits of their own from a fraction (``278.361991``), a part of a number, or a ticket (``#278``)."""
+    before, after = run[:start].rstrip("+( "), run[end:].lstrip(") ")
+    if before[-1:] in ("-", ".", "/") or after[:1] in ("-", ".", "/"):
+        return False
+    inner = run[start:end]
+    if inner.count(".") == 1 and len(inner) == _NATIONAL + 1:
+        return False
+    return not (start == 0 and offset and text[offset - 1] in "#.,")
 
 
 def _kind_of(digits: str, groups: tuple[int, ...]) -> str | None:
@@ -103,13 +118,15 @@ def _has_brand(digits: str) -> bool:
         return length in (13, 16, 19)
     if two in (34, 37):
         return length == 15  # noqa: PLR2004 - American Express
-    if 51 <= two <= 55 or 2221 <= four <= 2720:  # noqa: PLR2004 - Mastercard
+    if 51 <= two <= 55 or 2221 <= four <= 2720 or 2200 <= four <= 2204:  # noqa: PLR2004 - Mastercard, Mir
         return length == 16  # noqa: PLR2004
     if two in (30, 36, 38, 39):
         return 14 <= length <= _LONGEST_CARD  # noqa: PLR2004 - Diners Club
     if two in (35, 62, 64, 65, 60, 81):
         return length >= 16  # noqa: PLR2004 - JCB, UnionPay, Discover, RuPay
-    return two == 50 or 56 <= two <= 69  # noqa: PLR2004 - Maestro
+    # Maestro. Thirteen digits that begin with 560 are the article numbers of Portugal.
+    article = length == _SHORTEST_CARD and digits.startswith("560")
+    return (two == 50 or 56 <= two <= 69) and not article  # noqa: PLR2004
 
 
 def has_luhn_digit(digits: str) -> bool:

@@ -16,11 +16,11 @@ _ACCESS: Final = (
 )
 _NAMES: Final = (
     *("passwords?", "passwd", "pwd", "passphrase", "passcode", "senhas?", "palavras?[ \\-]passe", "segredo", "secret"),
-    *("api[ \\-]key", "chave(?: da| de)? api", "tokens?", "session(?: id)?", "cookie"),
+    *("api[ \\-]key", "chave(?: da| de)? api", "tokens?", "session(?: id| key)?", "cookie"),
     *("cvv2?", "cvc2?", "c[o\u00f3]digo de seguran[c\u00e7]a", "security code"),
     *("otp", "totp", "pin", "2fa(?: code)?", "mfa(?: code)?", "one[ \\-]time (?:code|password|passcode)"),
     *("(?:verification|confirmation|login|auth(?:entication)?) code", "security pin"),
-    f"c[o\u00f3]digo(?: (?:de|do|da) (?:{_ACCESS}))?",
+    f"c[o\u00f3]digo(?: (?:de|do|da) (?:{_ACCESS})| sms| otp)?",
     "code",
 )
 _NAME: Final = re.compile(rf"(?i)(?<![{_LETTERS}])({'|'.join(_NAMES)})(?![{_LETTERS}])")
@@ -31,6 +31,10 @@ _JOINS: Final = (
 _JOIN: Final = re.compile(rf"(?i)[ \t]{{1,3}}(?:(?:{'|'.join(_JOINS)})[ \t]{{1,3}}){{0,3}}[\"'`(\[]?")
 _NEXT: Final = re.compile(r"[^\s\"'`]{3,256}")
 _CODE: Final = re.compile(r"(?<!\d)\d{3}[ \-]?\d{0,5}(?!\w|%|[.,:/\-]\d)")
+_CODE_FIRST: Final = re.compile(
+    rf"(?i)(?<![\w.,/:%-])(\d{{3,4}}[ \-]?\d{{0,4}}) (?:is|as|\u00e9|como) (?:your|the|o|o seu|o teu|seu|teu) "
+    rf"(?:[{_LETTERS}\-]{{1,20}} ){{0,3}}(?:code|c[o\u00f3]digo|pin|otp|passcode)\b"
+)
 _CODE_NAMES: Final = ("code", "codigo")
 _SENT_TO_SOMEBODY: Final = re.compile(
     r"(?i)\b(?:your|seu|sua|teu|login|log-in|sign-?in|sms|enviado|enter|introduza|insira|use)\b"
@@ -81,6 +85,8 @@ _KINDS: Final = (
 
 def find_prose(text: str) -> Iterator[Finding]:
     """Yield what stands behind its name without a sign between them. To be asked of texts with such a name."""
+    for match in _CODE_FIRST.finditer(text):
+        yield Finding(match.start(1), match.end(1), "code")
     for name in _NAME.finditer(text):
         word = folded(name.group(1))
         join = _JOIN.match(text, name.end())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from logbastion.redaction.addresses import find_emails, find_ips, truncated
 from logbastion.redaction.assignments import find_assignments
@@ -23,7 +23,8 @@ _IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}[ \-\u00a0]?[0
 _LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
 _ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-_ESCAPED: Final = re.compile(r"\\{1,8}u00([2-7][0-9A-Fa-f])")
+_ESCAPED: Final = re.compile(r"\\{1,8}(?:u00([0-9A-Fa-f]{2})|(/))")
+_WITH_PLUS: Final = re.compile(r"[^\s\"'<>+]*\+[^\s\"'<>]*")
 _ENTITY: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{2})|(\d{2,3}));")
 _INSERT: Final = re.compile(r"(?i)\binsert\s{1,9}into\s{1,9}[^\s(]{1,200}\s{0,9}\(([^()]{1,4000})\)\s{0,9}values\b")
 _MAX_CLEAN: Final = 4096
@@ -93,11 +94,17 @@ class TextRedactor:
         return marker(kind)
 
     def _redact(self, text: str, stream: str, layer: int) -> str:
-        if layer < _MAX_LAYERS and ("%" in text or "\\u00" in text or "&#" in text):
+        inner = layer < _MAX_LAYERS
+        if inner and ("%" in text or "\\" in text or "&#" in text):
             text = self._inside_encodings(text, stream, layer)
         found = self._find(text, stream)
-        if not found:
-            return text
+        if found:
+            text = self._marked(text, found)
+        if inner and "+" in text:  # last, because most of them are no spaces
+            text = _WITH_PLUS.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
+        return text
+
+    def _marked(self, text: str, found: list[Finding]) -> str:
         kept = [(match.start(), match.end()) for match in MARKER.finditer(text)] if MARK in text else []
         findings = [
             finding
@@ -159,16 +166,18 @@ class TextRedactor:
         return "".join(pieces)
 
     def _inside_encodings(self, text: str, stream: str, layer: int) -> str:
-        r"""Redact what ``%40``, ``\u0040`` or ``&#64;`` hides: a piece that hides something is written plainly."""
+        r"""Redact what ``%40``, ``+``, ``\u0040``, ``\/`` or ``&#64;`` hides: such a piece is written plainly."""
         if "%" in text and _PERCENT.search(text):
             text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted, stream, layer), text)
-        if "\\u00" in text:
+            text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
+        if "\\u00" in text or "\\/" in text:
             text = self._decoded(text, _unescaped, stream, layer)
         if "&#" in text:
             text = self._decoded(text, _without_entities, stream, layer)
         return text
 
     def _decoded(self, text: str, decode: Callable[[str], str], stream: str, layer: int) -> str:
+        """Return the decoded text redacted if decoding lets more be found than is found anyway, else the text."""
         plain = decode(text)
         if plain == text:
             return text
@@ -224,11 +233,15 @@ def _joined(findings: list[Finding], kept: list[tuple[int, int]]) -> list[Findin
 
 
 def _unquoted(text: str) -> str:
-    return unquote_plus(text, errors="replace") if "+" not in text else unquote_plus(text.replace("+", "%2B"))
+    return unquote(text, errors="replace")
+
+
+def _unquoted_form(text: str) -> str:
+    return unquote_plus(text, errors="replace")
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), text)
+    return _ESCAPED.sub(lambda match: match.group(2) or chr(int(match.group(1), 16)), text)
 
 
 def _without_entities(text: str) -> str:

@@ -25,7 +25,11 @@ _FORMS: Final = (
     r"(?:npm|dop_v1|doo_v1|shpat|shpss|shpca|hf|glsa|lin_api|dckr_pat|tfp|sq0atp|sq0csp|EAAA)_?-?[A-Za-z0-9_\-]{20,}",
     r"pypi-[A-Za-z0-9_\-]{16,}",
     r"sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_\-]{16,}",
-    r"[0-9]{8,10}:[A-Za-z0-9_\-]{35}",  # Telegram
+    r"(?:bot)?[0-9]{8,10}:[A-Za-z0-9_\-]{35}",  # Telegram
+    r"(?:pi|seti|cs|src|si|sub|pm)_[A-Za-z0-9_]{8,64}_secret_[A-Za-z0-9]{8,}",  # Stripe, for browsers
+    r"[0-9a-z]{5,7}-[0-9a-f]{32,64}(?![0-9A-Za-z])",  # Django, links for a new password
+    r"(?:pbkdf2_sha\d{1,3}|argon2|bcrypt(?:_sha256)?|scrypt|md5|sha1|unsalted_md5)\$[^\s\"'<>;]{10,}",  # Django, hashes
+    r"\$(?:2[abxy]|5|6|7|y|argon2id?)\$[A-Za-z0-9./+=$,]{20,}",  # crypt(5)
     r"(?:SK|AC)[0-9a-f]{32}",  # Twilio
     r"key-[0-9a-f]{32}",  # Mailgun
     r"AGE-SECRET-KEY-1[0-9A-Z]{40,}",
