@@ -11,11 +11,12 @@ from logbastion.redaction.classification import Classification, Kind, folded
 from logbastion.redaction.markers import MARK, Finding
 
 _SEPARATOR: Final = re.compile(r"(?:=>|:=|==?|:(?!//))")
-_BEFORE: Final = re.compile(r"(?:[\w.$%\-]{1,80}[ \t]){0,3}[\w.$%\-]{1,80}\Z")
+_NAME_SIGNS: Final = "_.$%-"
+_LONGEST_NAME: Final = 80
 _CLOSING: Final = "\"'`\\ \t)]>*"
 _OPENING: Final = re.compile(r"[ \t]{0,4}(?:[bBuUrRfF]{1,2}(?=['\"]))?(\\{0,4})([\"'`(\[{<]?)")
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
-_LOOK_BACK: Final = 260
+_LOOK_BACK: Final = 80
 # A password may hold quotes and brackets of its own: those end it that something follows which ends a value.
 _END_OF_TOKEN: Final = re.compile(
     r"\s|[\"'`](?=[\s,;:)\]}>&]|$)|<(?=/?[A-Za-z])|[&;][\w.%\[\]\-]{1,64}=|,[\w.]{1,64}[=:]|[,;]\s|\\[nrt\"']|$"
@@ -87,10 +88,9 @@ def _named_before(text: str, place: int, classification: Classification) -> Kind
     floor = max(0, place - 8)
     while end > floor and text[end - 1] in _CLOSING:
         end -= 1
-    before = _BEFORE.search(text, max(0, end - _LOOK_BACK), end)
-    if before is None:
+    words = _words_before(text, end)
+    if not words:
         return None
-    words = before.group().split()
     kind = classification.kind_of(words[-1])
     if kind is None and len(words) > 1 and folded(words[-1]) in _QUALIFIERS:
         kind = classification.kind_of(words[-2])
@@ -100,6 +100,20 @@ def _named_before(text: str, place: int, classification: Classification) -> Kind
             None,
         )
     return kind if kind is not None and kind.in_text and kind.treatment != "keep" else None
+
+
+def _words_before(text: str, end: int) -> list[str]:
+    """Return the name that ends there, and up to three words before it."""
+    floor = max(0, end - _LONGEST_NAME)
+    start = end
+    while start > floor and (text[start - 1].isalnum() or text[start - 1] in _NAME_SIGNS):
+        start -= 1
+    if start == end:
+        return []
+    words = [text[start:end]]
+    if text[start - 1 : start] in (" ", "\t"):
+        words = [*text[max(0, start - _LOOK_BACK) : start].rsplit(None, 3)[-3:], *words]
+    return words
 
 
 def _value(text: str, place: int, kind: Kind) -> Finding | None:

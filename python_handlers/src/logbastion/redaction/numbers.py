@@ -43,7 +43,7 @@ _NIF_FIRST: Final = ("1", "2", "3", "5", "6", "8", "9", "45", "70", "71", "72", 
 _PHONE_DIGITS: Final = range(8, 16)
 _NIF_GROUPS: Final = ((9,), (3, 3, 3))
 _PHONE_GROUPS: Final = ((9,), (3, 3, 3), (2, 3, 2, 2), (2, 3, 4), (2, 7), (3, 6), (3, 2, 2, 2), (2, 2, 2, 3))
-_MOST_CARD_GROUPS: Final = 7
+_MOST_GROUPS: Final = 7
 
 
 def find_numbers(text: str) -> Iterator[Finding]:
@@ -69,10 +69,12 @@ def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
     first = 0
     while first < len(groups):
         digits, best = "", None
-        for last in range(first, len(groups)):
+        for last in range(first, min(first + _MOST_GROUPS, len(groups))):
             digits += run[groups[last][0] : groups[last][1]]
             if len(digits) > _LONGEST_CARD:
                 break
+            if len(digits) < _NATIONAL:
+                continue
             kind = _kind_of(digits, tuple(end - start for start, end in groups[first : last + 1]))
             if kind and (kind == "card" or _stands_alone(run, groups[first][0], groups[last][1], text, offset)):
                 best = (last, kind)
@@ -101,7 +103,7 @@ def _kind_of(digits: str, groups: tuple[int, ...]) -> str | None:
             return "nif"
         return "phone" if groups in _PHONE_GROUPS and is_portuguese_phone(digits) else None
     if _SHORTEST_CARD <= len(digits) <= _LONGEST_CARD:
-        return "card" if len(groups) <= _MOST_CARD_GROUPS and is_card(digits) else None
+        return "card" if is_card(digits) else None
     if len(digits) == _NATIONAL + 3 and digits.startswith("351") and is_portuguese_phone(digits[3:]):
         return "phone"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -30,6 +31,7 @@ _INSERT: Final = re.compile(r"(?i)\binsert\s{1,9}into\s{1,9}[^\s(]{1,200}\s{0,9}
 _MAX_CLEAN: Final = 4096
 _MAX_CLEAN_LENGTH: Final = 256
 _MAX_LAYERS: Final = 3
+_LONGEST_MARKER: Final = 200
 _MAX_PASSES: Final = 6
 _LAST_FOUR: Final = 4
 
@@ -105,12 +107,11 @@ class TextRedactor:
         return text
 
     def _marked(self, text: str, found: list[Finding]) -> str:
-        kept = [(match.start(), match.end()) for match in MARKER.finditer(text)] if MARK in text else []
+        kept = [match.span() for match in MARKER.finditer(text)] if MARK in text else []
         findings = [
             finding
             for finding in found
-            if self._treatments.get(finding.kind) != "keep"
-            and not any(start <= finding.start and finding.end <= end for start, end in kept)
+            if self._treatments.get(finding.kind) != "keep" and not _is_within(finding, kept)
         ]
         return self._replaced(text, findings, kept) if findings else text
 
@@ -213,23 +214,26 @@ def _may_name_a_secret(lower: str) -> bool:
     )
 
 
+def _is_within(finding: Finding, kept: list[tuple[int, int]]) -> bool:
+    """Say whether a finding lies in one of the markers, which are in their order."""
+    place = bisect.bisect_right(kept, (finding.start, finding.start + _LONGEST_MARKER)) - 1
+    return place >= 0 and finding.end <= kept[place][1]
+
+
 def _joined(findings: list[Finding], kept: list[tuple[int, int]]) -> list[Finding]:
     """Return findings that do not overlap: what belongs together is one, of the kind of the one that begins first.
 
-    A marker that is there already and touches a finding is taken in whole.
+    A marker that is there already and overlaps a finding is taken in whole.
     """
+    markers = [Finding(start, end, "") for start, end in kept]
     result: list[Finding] = []
-    for finding in sorted(findings, key=lambda found: (found.start, -found.end)):
-        start, end = finding.start, finding.end
-        for first, last in kept:
-            if start < last and first < end:
-                start, end = min(start, first), max(end, last)
-        if result and start < result[-1].end:
+    for finding in sorted([*findings, *markers], key=lambda found: (found.start, -found.end)):
+        if result and finding.start < result[-1].end:
             previous = result[-1]
-            result[-1] = previous._replace(end=max(end, previous.end))
+            result[-1] = Finding(previous.start, max(finding.end, previous.end), previous.kind or finding.kind)
         else:
-            result.append(Finding(start, end, finding.kind))
-    return result
+            result.append(finding)
+    return [finding for finding in result if finding.kind]
 
 
 def _unquoted(text: str) -> str:
