@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from corpus import CARRIERS, KINDS, Item, all_items, items_of, leaks, ordinary_lines
 from corpus.carriers import Carrier
+from corpus.leaks import readings
 
 from logbastion import EventFormatter
 
@@ -197,6 +198,15 @@ def test_carriers_words_hold_no_secret(name, logger, collector):
         assert leaks(item, raw) == [], (name, item)
 
 
+@pytest.mark.parametrize("name", CARRIERS)
+def test_carriers_words_hold_no_long_number(name, logger, collector):
+    """Else a short code would be found that is not the item's."""
+    raw = carried(CARRIERS[name], Item("card", "~", "~", ("~",)), logger, collector)
+    event = json.loads(raw)
+    words = json.dumps([event["message"], event.get("extra"), event.get("error")])
+    assert not re.search(r"(?<![0-9A-Za-z])\d{3}", next(readings(words.encode())))
+
+
 def test_exclusions_are_few_and_have_reasons():
     for carrier in CARRIERS.values():
         assert set(carrier.excluded) <= set(KINDS)
@@ -226,6 +236,13 @@ def test_leaks_sees_through_escapes(written):
     item = Item("password_english", "", SECRET, (SECRET,), "password")
     assert SECRET in leaks(item, written.encode())
     assert leaks(item, written.replace("7", "8").encode(), halves=False) == []
+
+
+def test_leaks_sees_a_plus_beside_percent_signs():
+    item = Item("email", "", "ana+b!c@example.org", ("ana+b!c",))
+    assert leaks(item, b"to=ana+b%21c%40example.org") == ["ana+b!c"]
+    assert leaks(item, b"to=ana%2Bb%21c%40example.org") == ["ana+b!c"]
+    assert leaks(item, b"to=***%40example.org") == []
 
 
 def test_leaks_finds_halves_but_not_what_may_stay():

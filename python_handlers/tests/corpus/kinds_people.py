@@ -26,7 +26,7 @@ _DOMAINS: Final = (
     "correio.açores.example",
     "xn--escola-bsica-hbb.example",
     "EXAMPLE.COM",
-    "a.b.example.co.uk",
+    "turma-a.secretaria.EXAMPLE.net",
 )
 
 
