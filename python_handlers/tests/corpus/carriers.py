@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import linecache
 import logging
+import re
 import urllib.parse
 import zlib
 from collections.abc import Callable, Mapping
@@ -66,16 +67,10 @@ def _identifier(name: str) -> str:
 
 def _header(item: Item) -> str:
     """Return the header that would hold the item."""
-    if item.known_field in (
-        "Authorization",
-        "Proxy-Authorization",
-        "Cookie",
-        "Set-Cookie",
-        "X-Api-Key",
-        "X-Amz-Signature",
-    ):
-        return item.known_field
-    return "X-" + "-".join(part.capitalize() for part in _identifier(item.field).split("_"))
+    if item.field in _REAL_HEADERS:
+        return item.field
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", _identifier(item.field)).split("_")
+    return "X-" + "-".join(word.capitalize() for word in words)
 
 
 def _body(item: Item) -> dict[str, Any]:
@@ -219,8 +214,10 @@ def json_body(logger: logging.Logger, item: Item) -> None:
 @carrier()
 def json_escaped(logger: logging.Logger, item: Item) -> None:
     """The body with escapes where JSON allows but does not ask for them, as PHP and Java write it."""
-    text = json.dumps(_body(item)).replace("@", "\\u0040").replace("/", "\\/").replace("&", "\\u0026")
-    logger.info("body was %s", text.replace("+", "\\u002B").replace("'", "\\u0027"))
+    text = json.dumps(_body(item)).replace("/", "\\/")
+    for char in "@&+'<>=":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    logger.info("body was %s", text)
 
 
 @carrier()

@@ -34,11 +34,12 @@ def make_password(rng: random.Random, odd: str) -> str:
 
 
 def _password(kind: str, rng: random.Random, number: int, fields: _Texts, pairs: _Texts, prose: _Texts) -> Item:  # noqa: PLR0917
-    field = turn(fields, number)
-    way = number % 3
+    turns, way = divmod(number, 3)
+    field = turn(fields, turns)
     value = make_password(rng, (_PAIR, _PROSE, _QUOTED)[way])
-    turns = number // 3
     if way == 0:
+        if turns % 4 == 3:  # many people have no odd characters in theirs
+            value = rng.choice(_WORDS).lower() + digits(rng, 4)
         text = turn(pairs, turns).replace("{f}", field).replace("{}", value)
     elif way == 1:
         text = turn(prose, turns).replace("{f}", field).replace("{}", value)
@@ -164,14 +165,14 @@ def bearer(rng: random.Random, number: int) -> Item:
     secret = tuple(token.split(".")[1:]) or (token,)
     value = f"{scheme} {token}"
     texts = ("Authorization: {}", "HTTP_AUTHORIZATION='{}'", "'Authorization': '{}'", "curl -H 'Authorization: {}'")
-    return Item("bearer", turn(texts, number).replace("{}", value), value, secret, "Authorization")
+    return Item("bearer", turn(texts, number // 4).replace("{}", value), value, secret, "Authorization")
 
 
 def basic(rng: random.Random, number: int) -> Item:
     user = turn(("admin", "logstash", "api", "escola"), number)
     blob = base64.b64encode(f"{user}:{make_password(rng, _PROSE)}".encode()).decode()
     field = turn(("Authorization", "Proxy-Authorization"), number)
-    value = f"{turn(('Basic', 'basic'), number)} {blob}"
+    value = f"{turn(('Basic', 'basic'), number // 2)} {blob}"
     texts = (f"{field}: {{}}", f"'{field}': '{{}}'", "HTTP_AUTHORIZATION='{}'")
     return Item("basic", turn(texts, number).replace("{}", value), value, (blob.rstrip("="),), field)
 
@@ -237,13 +238,8 @@ def password_hash(rng: random.Random, number: int) -> Item:
         value = f"bcrypt_sha256$$2b$12${hashed}"
     else:
         value = f"pbkdf2_sha256${rng.choice((600000, 870000, 1000000))}${salt}${hashed}"
-    return plain(
-        "password_hash",
-        value,
-        ("{}", "stored {} for this user", "hash antigo: {}", "password={}"),
-        number,
-        (hashed.rstrip("="),),
-    )
+    texts = ("{}", "stored {} for this user", "hash antigo: {}", "password={}")
+    return plain("password_hash", value, texts, number // 4, (hashed.rstrip("="),))
 
 
 KINDS: Final = (

@@ -26,7 +26,7 @@ _DOMAINS: Final = (
     "correio.açores.example",
     "xn--escola-bsica-hbb.example",
     "EXAMPLE.COM",
-    "a.b.example.co.uk",
+    "turma-a.secretaria.EXAMPLE.net",
 )
 
 
@@ -88,7 +88,7 @@ def phone_international(rng: random.Random, number: int) -> Item:
 
 def phone_national(rng: random.Random, number: int) -> Item:
     compact = f"{rng.choice(('91', '92', '93', '96', '21', '22', '239', '253', '289'))}{digits(rng, 7)}"[:9]
-    written = compact if number % 2 else f"{compact[:3]} {compact[3:6]} {compact[6:]}"
+    written = compact if number // 6 % 2 else f"{compact[:3]} {compact[3:6]} {compact[6:]}"
     fields = ("telemovel", "telefone", "phone", "phone_number", "contacto_telefonico", "mobile")
     texts = (
         "telemóvel {}",
@@ -144,7 +144,8 @@ def person_name(rng: random.Random, number: int) -> Item:
     else:
         value = f"{rng.choice(FIRST_NAMES)} {last[0]}" + rng.choice(("", f" de {last[1]}"))
     # In quotes: nobody could tell where a name without them ends.
-    return labelled("person_name", value, ("{f}='{}'", '{f}="{}"', "'{f}': '{}'", '"{f}": "{}"'), number, field)
+    texts = ("{f}='{}'", '{f}="{}"', "'{f}': '{}'", '"{f}": "{}"')
+    return labelled("person_name", value, texts, number // len(fields), field)
 
 
 KINDS: Final = (

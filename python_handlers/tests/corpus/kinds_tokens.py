@@ -149,7 +149,7 @@ def pem_private_key(rng: random.Random, number: int) -> Item:
     lines = [f"{frame}BEGIN {kind}{frame}", *(head if number % 6 == 5 else []), *body, f"{frame}END {kind}{frame}"]
     value = "\n".join(lines)
     texts = ("{}", "could not load key:\n{}", "chave recusada:\n{}\n", "private_key='{}'")
-    return plain("pem_private_key", value, texts, number, tuple(line for line in body if len(line) >= 16))
+    return plain("pem_private_key", value, texts, number // 6, tuple(line for line in body if len(line) >= 16))
 
 
 KINDS: Final = (

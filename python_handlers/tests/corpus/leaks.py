@@ -69,7 +69,7 @@ def pieces(item: Item, halves: bool = True) -> list[str]:
 
 def _is_in(piece: str, text: str) -> bool:
     if piece.isdecimal() and len(piece) <= _SHORT:
-        return re.search(rf"(?<!\d){piece}(?!\d)", text) is not None
+        return re.search(rf"(?<![0-9A-Za-z]){piece}(?![0-9A-Za-z])", text) is not None
     return piece in text
 
 
