@@ -23,6 +23,7 @@ _END_OF_TOKEN: Final = re.compile(
 )
 _END_OF_PHRASE: Final = re.compile(r"[,;|&<>\"'\r\n\t)\]}]|\\[nrt\"']|\s[\w.\-]{1,64}[=:]|\s[-\u2013\u2014]\s|\.\s|$")
 _END_OF_LINE: Final = re.compile(r"[\r\n\"']|\\[nr\"']|$")
+_END_OF_HEADER: Final = re.compile(r"[\r\n]|\\[nr]|$")  # the value of an HTTP header ends with its line
 _DIGITS: Final = re.compile(r"[\d \-.xX*\u2022]{3,40}")
 _TRAILING: Final = ",;.)]} \t"
 _LONGEST_PHRASE: Final = 200
@@ -45,9 +46,12 @@ _QUALIFIERS: Final = frozenset(
     {
         *("provisoria", "temporaria", "nova", "novo", "atual", "actual", "antiga", "antigo", "inicial", "mestra"),
         *("temporary", "new", "old", "current", "initial", "given", "used", "value", "valor", "hash"),
+        *("is", "was", "e", "era", "foi", "sera"),
     }
 )
 _HEADER: Final = re.compile(r"(?:\A|[\r\n'\"]|\\[rn])[A-Za-z][A-Za-z0-9]{0,30}-[A-Za-z0-9\-]{1,60}\Z")
+_QUERY_NAME: Final = re.compile(r"[?&][\w.%\[\]\-]{1,64}\Z")
+_QUERY_VALUE: Final = re.compile(r"[^&=\r\n\[]{1,128}(?=&[\w.%\[\]\-]{1,64}=)")
 _FARTHEST_CLOSER: Final = 4096
 
 
@@ -66,8 +70,8 @@ def find_assignments(text: str, classification: Classification) -> Iterator[Find
             continue
         start = separator.start()
         if separator.group() == ":" and _HEADER.search(text, max(0, start - 96), start):
-            kind = replace(kind, value="line")  # the value of an HTTP header ends with its line
-        found = _value(text, separator.end(), kind)
+            kind = replace(kind, value="header")
+        found = _in_query(text, separator, kind) or _value(text, separator.end(), kind)
         if found is not None:
             after = found.end
             yield found
@@ -92,8 +96,9 @@ def _named_before(text: str, place: int, classification: Classification) -> Kind
     if not words:
         return None
     kind = classification.kind_of(words[-1])
-    if kind is None and len(words) > 1 and folded(words[-1]) in _QUALIFIERS:
-        kind = classification.kind_of(words[-2])
+    while kind is None and len(words) > 1 and folded(words[-1]) in _QUALIFIERS:
+        words.pop()
+        kind = classification.kind_of(words[-1])
     if kind is None and len(words) > 1:
         kind = next(
             (found for count in range(2, len(words) + 1) if (found := classification.kind_of_phrase(words[-count:]))),
@@ -116,6 +121,14 @@ def _words_before(text: str, end: int) -> list[str]:
     return words
 
 
+def _in_query(text: str, separator: re.Match[str], kind: Kind) -> Finding | None:
+    """Return a value between ``?name=`` or ``&name=`` and the next ``&other=``: there it may hold spaces."""
+    if separator.group() != "=" or not _QUERY_NAME.search(text, max(0, separator.start() - 66), separator.start()):
+        return None
+    value = _QUERY_VALUE.match(text, separator.end())
+    return _trimmed(text, separator.end(), value.end(), kind) if value else None
+
+
 def _value(text: str, place: int, kind: Kind) -> Finding | None:
     opening = _OPENING.match(text, place)
     if opening is None:
@@ -129,7 +142,7 @@ def _value(text: str, place: int, kind: Kind) -> Finding | None:
         return None
     if quote and quote in "\"'`":
         return _quoted(text, start, len(backslashes), quote, kind)
-    if quote and kind.value not in ("line", "email"):
+    if quote and kind.value not in ("line", "header", "email"):
         closing = text.find(_CLOSERS[quote], start)
         end = closing if 0 <= closing <= start + _FARTHEST_CLOSER else _end_of(text, start, kind)
     else:
@@ -162,7 +175,9 @@ def _quoted(text: str, start: int, level: int, quote: str, kind: Kind) -> Findin
 
 
 def _end_of(text: str, start: int, kind: Kind) -> int:
-    if kind.value == "line":
+    if kind.value == "header":
+        pattern = _END_OF_HEADER
+    elif kind.value == "line":
         pattern = _END_OF_LINE
     elif kind.value == "phrase":
         pattern = _END_OF_PHRASE

@@ -116,16 +116,17 @@ def is_card(digits: str) -> bool:
 
 def _has_brand(digits: str) -> bool:
     length, two, four = len(digits), int(digits[:2]), int(digits[:4])
-    if digits[0] == "4":
-        return length in (13, 16, 19)
-    if two in (34, 37):
-        return length == 15  # noqa: PLR2004 - American Express
-    if 51 <= two <= 55 or 2221 <= four <= 2720 or 2200 <= four <= 2204:  # noqa: PLR2004 - Mastercard, Mir
-        return length == 16  # noqa: PLR2004
-    if two in (30, 36, 38, 39):
-        return 14 <= length <= _LONGEST_CARD  # noqa: PLR2004 - Diners Club
-    if two in (35, 62, 64, 65, 60, 81):
-        return length >= 16  # noqa: PLR2004 - JCB, UnionPay, Discover, RuPay
+    for prefixes, prefix, lengths in (
+        (range(40, 50), two, (13, 16, 19)),  # Visa
+        ((34, 37), two, (15,)),  # American Express
+        (range(51, 56), two, (16,)),  # Mastercard
+        (range(2221, 2721), four, (16,)),
+        (range(2200, 2205), four, range(16, 20)),  # Mir
+        ((30, 36, 38, 39), two, range(14, 20)),  # Diners Club
+        ((35, 60, 62, 64, 65, 81), two, range(16, 20)),  # JCB, Discover, UnionPay, RuPay
+    ):
+        if prefix in prefixes:
+            return length in lengths
     # Maestro. Thirteen digits that begin with 560 are the article numbers of Portugal.
     article = length == _SHORTEST_CARD and digits.startswith("560")
     return (two == 50 or 56 <= two <= 69) and not article  # noqa: PLR2004

@@ -28,7 +28,13 @@ _JOINS: Final = (
     *("is", "was", "are", "\u00e9", "e", "era", "foi", "of", "for", "set to", "changed to", "alterada para"),
     *("definida como", "para", ":", "=", "->", "with", "com", "no", "number", "n\\.?\u00ba", "user", "utilizador"),
 )
-_JOIN: Final = re.compile(rf"(?i)[ \t]{{1,3}}(?:(?:{'|'.join(_JOINS)})[ \t]{{1,3}}){{0,3}}[\"'`(\[]?")
+_QUALIFIERS: Final = (
+    *("provis[o\u00f3]ria", "tempor[a\u00e1]ria", "nova", "novo", "actual", "atual", "antiga", "inicial"),
+    *("temporary", "new", "old", "current", "initial"),
+)
+_JOIN: Final = re.compile(
+    rf"(?i)(?:[ \t](?:{'|'.join(_QUALIFIERS)}))?[ \t:]{{1,3}}(?:(?:{'|'.join(_JOINS)})[ \t]{{1,3}}){{0,3}}[\"'`(\[]?"
+)
 _NEXT: Final = re.compile(r"[^\s\"'`]{3,256}")
 _CODE: Final = re.compile(r"(?<!\d)\d{3}[ \-]?\d{0,5}(?!\w|%|[.,:/\-]\d)")
 _CODE_FIRST: Final = re.compile(

@@ -27,6 +27,10 @@ _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _ESCAPED: Final = re.compile(r"\\{1,8}(?:u00([0-9A-Fa-f]{2})|(/))")
 _WITH_PLUS: Final = re.compile(r"[^\s\"'<>+]*\+[^\s\"'<>]*")
 _ENTITY: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{2})|(\d{2,3}));")
+_CUT_MARK: Final = " characters cut]"
+_CUT: Final = re.compile(
+    r"(\[redacted:[^\]\s]{1,100}\]\.\.\.\[\d+ characters cut\])\Z|[^\s]{0,1024}(\.\.\.\[\d+ characters cut\])\Z"
+)
 _INSERT: Final = re.compile(r"(?i)\binsert\s{1,9}into\s{1,9}[^\s(]{1,200}\s{0,9}\(([^()]{1,4000})\)\s{0,9}values\b")
 _MAX_CLEAN: Final = 4096
 _MAX_CLEAN_LENGTH: Final = 256
@@ -66,7 +70,7 @@ class TextRedactor:
         clean = self._clean.setdefault(stream, set())
         if text in clean:
             return text
-        redacted = self._redact(text, stream, 0)
+        redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
         if redacted == text:
             if len(text) <= _MAX_CLEAN_LENGTH:
                 if len(clean) >= _MAX_CLEAN:
@@ -96,6 +100,8 @@ class TextRedactor:
         return marker(kind)
 
     def _redact(self, text: str, stream: str, layer: int) -> str:
+        if "://" in text and "@" in text:  # before decoding, which would end the user's part too early
+            text = self._marked(text, list(find_url_credentials(text)))
         inner = layer < _MAX_LAYERS
         if inner and ("%" in text or "\\" in text or "&#" in text):
             text = self._inside_encodings(text, stream, layer)
@@ -122,8 +128,6 @@ class TextRedactor:
         if assigns:
             found += find_assignments(text, self._classification)
         if "@" in text:
-            if "://" in text:
-                found += find_url_credentials(text)
             found += find_emails(text)
         if _LONG_WORD.search(text):
             found += find_tokens(text)
@@ -184,6 +188,11 @@ class TextRedactor:
             return text
         redacted = self._redact(plain, stream, layer + 1)
         return text if redacted == plain else redacted
+
+
+def _without_piece(text: str) -> str:
+    """Take the word away that was cut in two when the text was shortened: half a secret is not recognised as one."""
+    return _CUT.sub(lambda match: match.group(1) or match.group(2), text)
 
 
 def _may_name_a_secret(lower: str) -> bool:
