@@ -374,3 +374,31 @@ def test_without_threads_the_caller_writes(make, logger, path, monkeypatch):
     assert numbers(path) == [0, 1, 2]
     handler.close()
     assert numbers(path) == [0, 1, 2]
+
+
+def test_what_interrupts_a_call_comes_after_it(make, logger, path, monkeypatch):
+    """A signal handler that logs, for certain at the most delicate place."""
+    handler = make()
+    really_full, nested = handler._is_full, []
+
+    def interrupting(size):
+        if handler._busy and not nested:
+            nested.append(1)
+            log_numbers(logger, 1, 2)
+        return really_full(size)
+
+    monkeypatch.setattr(handler, "_is_full", interrupting)
+    log_numbers(logger, 0, 1)
+    log_numbers(logger, 2, 3)
+    handler.close()
+    assert numbers(path) == [0, 1, 2]
+    assert handler.stats() == {"written": 3, "dropped": 0, "waiting": 0}
+
+
+def test_close_writes_what_no_thread_has_come_to_write(make, logger, path, monkeypatch):
+    handler = make()
+    monkeypatch.setattr(handler, "_start", lambda: None)
+    log_numbers(logger, 0, 5)
+    assert not path.exists()
+    handler.close()
+    assert numbers(path) == [0, 1, 2, 3, 4]

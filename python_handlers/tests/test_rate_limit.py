@@ -313,3 +313,26 @@ def test_the_end_of_the_process_summarises(tmp_path, how):
     events = [json.loads(line) for line in (tmp_path / "application.log").read_text().splitlines()]
     assert [event["message"] for event in events[:2]] == ["failed 0", "failed 1"]
     assert [event["extra"]["suppressed_count"] for event in events[2:]] == [8]
+
+
+def test_what_becomes_due_while_a_summary_is_written_is_told_later(logger, clock):
+    """A handler that logs while it handles a summary, more messages than the filter can tell apart."""
+
+    class LogsOfSummaries(Collect):
+        def emit(self, record):
+            super().emit(record)
+            if isinstance(record, SummaryRecord) and record.suppressed_message == "outside":
+                for message in ("x", "x", "x", "y", "y", "x", "x", "z"):
+                    logger.error(message)
+
+    handler = LogsOfSummaries()
+    logger.addHandler(handler)
+    limit = limited(handler, 1, 60, max_keys=1)
+    for _ in range(5):
+        logger.error("outside")
+    limit.close()
+    assert handler.summaries() == [4]
+    limit.close()
+    summaries = [record for record in handler.records if isinstance(record, SummaryRecord)]
+    assert {one.suppressed_message: one.suppressed_count for one in summaries} == {"outside": 4, "x": 3, "y": 1}
+    assert len(handler.others()) + sum(handler.summaries()) == 5 + 8
