@@ -71,15 +71,18 @@ def _masked_run(run: str) -> tuple[str, int]:
 
 
 def _cards_within(digits: str) -> list[tuple[int, int]]:
-    found, begin = [], 0
-    while begin <= len(digits) - _SHORTEST:
+    """Return where cards may begin and end. What overlaps is one: a chance find must not hide half of a real card."""
+    found: list[tuple[int, int]] = []
+    for begin in range(len(digits) - _SHORTEST + 1):
         for length in range(min(_LONGEST, len(digits) - begin), _SHORTEST - 1, -1):
             candidate = digits[begin : begin + length]
             if _SCHEMES.fullmatch(candidate) and _check_digit_is_right(candidate):
-                found.append((begin, begin + length))
-                begin += length - 1
+                end = begin + length
+                if found and begin < found[-1][1]:
+                    found[-1] = (found[-1][0], max(end, found[-1][1]))
+                else:
+                    found.append((begin, end))
                 break
-        begin += 1
     return found
 
 

@@ -57,6 +57,7 @@ class PseudonymKey:
     __slots__ = ("_mac", "key_id")
 
     def __init__(self, key_id: str, key: bytes | bytearray) -> None:
+        self.key_id = ""
         self._mac = hmac.new(key, digestmod="sha256")
         del key  # what raises below shows its local variables to collectors of errors
         self.key_id = checked_key_id(key_id)

@@ -10,14 +10,16 @@ permission denied        WARNING, ``permission_denied``                      an 
 password changed         INFO, ``password_changed``                          saving a user whose password differs
 =======================  ==================================================  ========================================
 
-That is what PCI DSS v4.0.1, 10.2.1.4 and 10.2.1.5 ask for, with the data of 10.2.2: who, what, when, outcome, from where.
+That is what PCI DSS v4.0.1, 10.2.1.4 and 10.2.1.5 ask for, with the data of 10.2.2: who, what, when, outcome and from
+where.
 
-Django has no signal for a changed password. A digest of the stored hash is noted when a user is loaded, and compared when
-it is saved; neither costs a query, and the hash is never logged. Not seen: ``QuerySet.update`` and ``bulk_update``, which
-send no signals, SQL, fixtures, a user whose password was not loaded (``only``, ``defer``) and is then assigned, and a
-direct assignment saved with ``update_fields=["password"]`` after ``set_password`` on the same object: Django renews
-outdated hashes like that. Seen although it was another process: a password that came with ``refresh_from_db`` and is
-saved afterwards. The event is logged when the transaction commits. Creating an account is no change.
+Django has no signal for a changed password. A digest of the stored hash is noted when a user is loaded, and compared
+when it is saved; neither costs a query, and the hash is never logged. Not seen: ``QuerySet.update`` and
+``bulk_update``, which send no signals, SQL, fixtures, a user whose password was not loaded (``only``, ``defer``) and is
+then assigned without ``set_password``, and such an assignment saved with ``update_fields=["password"]`` after
+``set_password`` on the same object: Django renews outdated hashes like that. Seen although another process did it: a
+password that came with ``refresh_from_db`` and is saved afterwards. The event is logged when the transaction commits.
+Creating an account is no change.
 
 No receiver raises: a fault here is logged on ``system.log_management`` and the log-in goes on.
 """
@@ -81,8 +83,6 @@ def log_permission_denied(request: Any, method: str, route: str, status: int) ->
 
 def _user_models() -> list[type[models.Model]]:
     """Return the user model with its proxies and children: a signal is sent by the class that was saved."""
-    if not apps.is_installed("django.contrib.contenttypes") and not apps.get_models():
-        return []
     try:
         user = get_user_model()
     except ImproperlyConfigured:  # the application has no users
@@ -153,13 +153,7 @@ def _user_loaded(sender: Any, instance: Any, **_: Any) -> None:
 
 @_never_raising
 def _user_saved(
-    sender: Any,
-    instance: Any,
-    created: bool = False,
-    raw: bool = False,
-    using: str | None = None,
-    update_fields: Any = None,
-    **_: Any,
+    sender: Any, instance: Any, *, created: bool, raw: bool, using: str, update_fields: Any, **_: Any
 ) -> None:
     if raw or "password" not in instance.__dict__ or (update_fields is not None and "password" not in update_fields):
         return
@@ -228,10 +222,8 @@ def _json_key(key: Any) -> Any:
 def _identifier_of(user: Any) -> str:
     """Return what the user logs in with: then failed and successful attempts have the same pseudonym."""
     name = getattr(type(user), "USERNAME_FIELD", None)
-    if name and isinstance(user, models.Model):
-        value = user.__dict__.get(name)  # a deferred one would be a query
-    else:
-        value = user.get_username()
+    # Not `getattr` for a model: a deferred field would be a query.
+    value = user.__dict__.get(name) if name and isinstance(user, models.Model) else user.get_username()
     return value if isinstance(value, str) else ""
 
 
