@@ -21,9 +21,9 @@ MAX_IDENTIFIER: Final = 128
 MAX_TEXT: Final = 500
 """Longest free text, in characters."""
 _LAST_FOUR: Final = 4
-# Searched before it is cut, or half a card number could stand at the cut. A card number takes 73 characters at most and
-# leaves 8, so this many leave more than MAX_TEXT.
-_SEARCHED: Final = 10_000
+# Texts are searched before they are cut, or half a card number could stand at the cut. A card number takes 73
+# characters at most and leaves 8, so twenty times as many as are kept leave more than are kept.
+_SEARCHED: Final = 20 * MAX_TEXT
 _MAX_EXPONENT: Final = 40
 _MAX_BITS: Final = 63
 _LARGEST: Final = 2.0**_MAX_BITS
@@ -45,7 +45,7 @@ class CheckedFields:
 
     def text(self, name: str, value: object, limit: int = MAX_IDENTIFIER) -> None:
         """Take a text, or a whole number as text, of at most ``limit`` characters."""
-        text = self._without_cards(value)
+        text = self._without_cards(value, 20 * limit)
         if text:
             self.values[name] = text[:limit]
 
@@ -100,8 +100,8 @@ class CheckedFields:
         except ValueError:
             return
 
-    def _without_cards(self, value: object) -> str:
-        text, found = mask_card_numbers(_plain(value)[:_SEARCHED])
+    def _without_cards(self, value: object, searched: int = _SEARCHED) -> str:
+        text, found = mask_card_numbers(_plain(value)[:searched])
         self.masked += found
         return text
 
