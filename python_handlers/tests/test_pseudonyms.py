@@ -169,14 +169,14 @@ class TestRotation:
             add_key(keys)
         assert keys.read_bytes() == before
 
-    def test_a_full_disk_leaves_the_old_file(self, keys, monkeypatch):
+    @pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+    def test_a_full_disk_leaves_the_old_file(self, keys, monkeypatch, step):
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(pseudonym_keys.os, "fsync", full)
-        with pytest.raises(OSError, match="No space") as caught:
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space") as caught:
+            patch.setattr(pseudonym_keys.os, step, full)
             add_key(keys, "newest")
-        monkeypatch.undo()
         assert [key.key_id for key in read_keys(keys)] == ["old", "new"]
         assert os.listdir(keys.parent) == ["keys"]
         assert NEW not in shown(caught.value)
@@ -278,6 +278,19 @@ class TestKeysAreHidden:
                 todo += gc.get_referents(thing)
         assert len(seen) > 5
         assert found == []
+
+    def test_what_it_was_read_into_is_wiped(self, keys, monkeypatch):
+        seen, wipe = [], pseudonym_keys._wipe
+
+        def watched(secret):
+            seen.append((secret, bytes(secret)))
+            wipe(secret)
+
+        monkeypatch.setattr(pseudonym_keys, "_wipe", watched)
+        read_keys(keys)
+        before = b"".join(content for _, content in seen)
+        assert [part for part in (NEW.encode(), bytes.fromhex(NEW)) if part not in before] == []
+        assert {byte for secret, _ in seen for byte in secret} == {0}
 
     def test_not_in_the_traceback_of_a_wrong_call(self, keys):
         pseudonymizer = Pseudonymizer.from_file(keys)

@@ -155,7 +155,7 @@ def _user_loaded(sender: Any, instance: Any, **_: Any) -> None:
 def _user_saved(
     sender: Any, instance: Any, *, created: bool, raw: bool, using: str, update_fields: Any, **_: Any
 ) -> None:
-    if raw or "password" not in instance.__dict__ or (update_fields is not None and "password" not in update_fields):
+    if raw or (update_fields is not None and "password" not in update_fields):
         return
     before = instance.__dict__.get(_NOTE)
     after = _note(instance)
