@@ -4,6 +4,9 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -16,6 +19,7 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django_auth_site import MARIA, OTHER, SECURITY, log_in, new_client
 
+import logbastion
 from logbastion.client_address import get_client_ip, set_trusted_proxies
 from logbastion.django import signals
 from logbastion.django.options import apply_settings
@@ -23,6 +27,7 @@ from logbastion.metrics import security_event_type
 from logbastion.pseudonym_keys import add_key
 from logbastion.pseudonyms import configure_pseudonyms, configured_pseudonymizer
 
+ENVIRONMENT = {"PYTHONPATH": str(Path(logbastion.__file__).parent.parent)}
 pytestmark = pytest.mark.usefixtures("auth_site")
 
 
@@ -239,6 +244,23 @@ class TestSettings:
         monkeypatch.setenv(setting, value if isinstance(value, str) else ",".join(value))
         with pytest.raises(ImproperlyConfigured, match=sentence):
             apply_settings()
+
+    @pytest.mark.parametrize("installed", [["logbastion.django"], ["logbastion.django", "django.contrib.auth"]])
+    def test_it_starts_first_in_the_list_and_without_users(self, installed):
+        """A process of its own, because Django is set up once: models must not be imported before they may be."""
+        installed = [*installed, "django.contrib.contenttypes"] if len(installed) > 1 else installed
+        program = (
+            "import django, logbastion.django.signals, logbastion.django.middleware\n"
+            "from django.conf import settings\n"
+            f"settings.configure(INSTALLED_APPS={installed!r})\n"
+            "django.setup()\n"
+            "from django.db.models.signals import post_save\n"
+            "print(len(post_save.receivers))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60, env=ENVIRONMENT
+        )
+        assert (done.stderr, done.stdout.strip()) == ("", str(len(installed) // 2))
 
     def test_signals_can_be_switched_off(self, memory, maria):
         signals.disconnect()
