@@ -36,6 +36,12 @@ def last(caplog):
     return record, json.loads(EventFormatter().format(record))
 
 
+def content(event):
+    """What came from the payment, as text: times and ids of the event have digits of their own."""
+    ours = {"@timestamp", "timestamp", "event", "process", "host", "ecs"}
+    return json.dumps({name: value for name, value in event.items() if name not in ours})
+
+
 def test_a_transaction_has_the_fields_of_the_guide(caplog):
     PCIDSSCompliantLogger().log_payment_processing(PAYMENT)
     record, event = last(caplog)
@@ -76,12 +82,12 @@ def test_what_is_not_listed_is_dropped_whatever_its_key_and_counted(caplog):
         "metadata": {"note": CARD},
         5: CARD,
         "payment_method": {"type": "card", "billing_details": {"name": "Maria Silva"}, "card": {
-            "last4": "4242", "number": CARD, "cvc": "737", "innocent": "737"}},
+            "last4": "4242", "number": CARD, "cvc": "cvc-737", "innocent": "cvc-737"}},
     }  # fmt: skip
     PCIDSSCompliantLogger().log_payment_processing(data)
     record, event = last(caplog)
     line = json.dumps(event) + repr(vars(record))
-    assert not [secret for secret in (CARD, "Maria", "737", "cardholder", "innocent") if secret in line]
+    assert not [secret for secret in (CARD, "Maria", "cvc-737", "cardholder", "innocent") if secret in line]
     assert event["extra"]["dropped_field_count"] == 8
     assert event["extra"]["dropped_fields"] == ["billing_details", "cvc", "metadata", "number"]
     assert event["extra"]["card_last_four"] == "4242"
@@ -92,7 +98,7 @@ def test_what_is_not_listed_is_dropped_whatever_its_key_and_counted(caplog):
 def test_a_card_number_in_a_field_that_is_listed(caplog, field, value):
     PCIDSSCompliantLogger().log_payment_processing({**PAYMENT, field: value})
     event = last(caplog)[1]
-    line = json.dumps(event).replace("\\u200b", "").replace(" ", "").replace("-", "").replace(".", "")
+    line = content(event).replace("\\u200b", "").replace(" ", "").replace("-", "").replace(".", "")
     assert "424242" not in line
     if field in {"transaction_id", "merchant_id", "status"}:
         assert event["extra"][field] in {"****4242", "order of ****4242"}
@@ -103,7 +109,7 @@ def test_a_card_number_in_a_field_that_is_listed(caplog, field, value):
 def test_a_card_number_in_the_fields_of_the_card(caplog, path):
     card = {"brand": "visa", "last4": "4242", "country": "PT", path: CARD}
     PCIDSSCompliantLogger().log_payment_processing({"payment_method": {"type": card.pop("type", "card"), "card": card}})
-    assert "42424" not in json.dumps(last(caplog)[1])
+    assert "42424" not in content(last(caplog)[1])
 
 
 def test_half_a_card_number_is_not_left_where_a_text_is_cut(caplog):
@@ -131,7 +137,7 @@ def test_security_events(caplog):
             "risk_score": 0.9,
             "user_id": 12,
             "card": {"number": CARD},
-            "cvv": "737",
+            "cvv": "cvc-737",
             "note": CARD,
         },
     )
@@ -161,7 +167,7 @@ def test_security_events(caplog):
 def test_no_detail_lets_a_card_number_through(caplog, name):
     for value in (CARD, int(CARD), float(CARD), f" {CARD} ", {"number": CARD}, [CARD], CARD.encode(), (CARD,)):
         PCIDSSCompliantLogger().log_security_event("test", {name: value})
-        assert "42424" not in json.dumps(last(caplog)[1])
+        assert "42424" not in content(last(caplog)[1])
 
 
 @pytest.mark.parametrize("kind", [CARD, "a b", "", None, 5, "a\nb", "x" * 65, f"x{CARD}", [CARD]])
