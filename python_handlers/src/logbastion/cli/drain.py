@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from logbastion.cli.common import ATTENTION, OK, USAGE, CommandError, checked_directory, printable
 from logbastion.shipping.spool import Spool
-from logbastion.shipping.spool.directory import QUARANTINE
 from logbastion.shipping.spool.survey import ProcessSurvey, Surveyor
 from logbastion.shipping.status import ShippingStatus
 from logbastion.shipping.transports.base import Transport
