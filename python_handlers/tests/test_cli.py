@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -254,9 +255,8 @@ def test_drain_says_what_is_left(root, run, certificates):
     assert json.loads(run("status", "--json")[1])["events"] == 10
 
 
-def test_drain_goes_on_when_the_receiver_fails_at_the_end(root, run, monkeypatch):
-    leave(root, 0, 10)
-
+@pytest.fixture
+def receiver_that_fails_at_the_first_end(monkeypatch):
     class FailsAtTheFirstEnd:
         promise = Promise.SENT
         under_way = ends = 0
@@ -277,9 +277,27 @@ def test_drain_goes_on_when_the_receiver_fails_at_the_end(root, run, monkeypatch
             self.under_way = 0
 
     monkeypatch.setattr(drain, "make_transport", lambda arguments: FailsAtTheFirstEnd())
+
+
+@pytest.mark.usefixtures("receiver_that_fails_at_the_first_end")
+def test_drain_goes_on_when_the_receiver_fails_at_the_end(root, run):
+    leave(root, 0, 10)
     code, out, _ = run("drain", "--timeout", "30")
     assert code == 0
     assert "10 events were shipped, 0 refused, 0 are left." in out
+
+
+@pytest.mark.usefixtures("receiver_that_fails_at_the_first_end")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_drain_says_what_was_damaged(root, run, options):
+    leave(root, 0, 10)
+    (path,) = root.glob("*/*.spool")
+    path.write_bytes(b"rubbish\n" + path.read_bytes())
+    code, out, _ = run("drain", "--timeout", "30", *options)
+    assert code == 0
+    told = json.loads(out)["damaged"] if options else int(re.search(r"(\d+) damaged pieces", out)[1])
+    kept = [line for file in root.glob("quarantine/*") for line in file.read_text().splitlines()]
+    assert told == len(kept) >= 1
 
 
 def test_drain_needs_to_know_where_to(root, run):

@@ -18,7 +18,9 @@ from logbastion.formatters import EventFormatter
 from logbastion.shipping.handler import ShippingHandler
 from logbastion.shipping.transports.elasticsearch import ElasticsearchTransport
 
-LOGGERS = ("accounts.auth", "finances.payments", "performance", "business.search", "school.views")
+EVIDENCE = ("accounts.auth", "finances.payments")
+OTHERS = ("performance", "business.search", "school.views")
+LOGGERS = EVIDENCE + OTHERS
 """One for each stream that is not `debug`, and one that nobody has named."""
 
 
@@ -34,6 +36,7 @@ def main() -> int:
     parser.add_argument("--last", type=int, required=True)
     parser.add_argument("--children", type=int, default=0, help="how many forks share the range")
     parser.add_argument("--clock-jumps", action="store_true")
+    parser.add_argument("--evidence-every", type=int, help="so few events are of security and audit")
     parser.add_argument("--wait", type=float, default=0, help="seconds for what still waits when all is logged")
     parser.add_argument("--counts", type=Path, help="file for the handler's counts at the end")
     arguments = parser.parse_args()
@@ -56,13 +59,13 @@ def main() -> int:
     slot = 0
     # The parent logs before it forks, so that it has a thread, a lock and descriptors that a child must not use.
     for child in range(1, 1 + arguments.children):
-        log(ranges[0][0] + child - 1, 0, progress)
+        log(ranges[0][0] + child - 1, 0, progress, None)
         if os.fork() == 0:
             slot = child
             break
     first, last = ranges[slot]
     for number in range(first + (arguments.children if slot == 0 else 0), last + 1):
-        log(number, slot, progress)
+        log(number, slot, progress, arguments.evidence_every)
     if slot == 0:
         for _ in range(arguments.children):
             os.wait()
@@ -78,8 +81,13 @@ def split(first: int, last: int, parts: int) -> list[tuple[int, int]]:
     return [(edges[part], edges[part + 1] - 1) for part in range(parts)]
 
 
-def log(number: int, slot: int, progress: mmap.mmap) -> None:
-    name = LOGGERS[number % len(LOGGERS)]
+def log(number: int, slot: int, progress: mmap.mmap, evidence_every: int | None) -> None:
+    if evidence_every is None:
+        name = LOGGERS[number % len(LOGGERS)]
+    elif number % evidence_every:
+        name = OTHERS[number % len(OTHERS)]
+    else:
+        name = EVIDENCE[number // evidence_every % len(EVIDENCE)]
     logging.getLogger(name).info(
         "Numbered event", extra={"n": number, "event_type": "numbered", "user_id": number % 97}
     )

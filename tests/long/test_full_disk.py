@@ -11,6 +11,8 @@ from lab import stack
 from tests.long.sending import Sender, stored_numbers
 
 EVENTS = 150_000
+EVIDENCE_EVERY = 500
+"""Where nothing has room, each of these calls waits for its 0.1 s."""
 DISK_MIB = 16
 
 
@@ -36,7 +38,7 @@ def test_what_a_full_disk_costs_is_counted(front, small_disk, tmp_path):
     sender.spool = small_disk / "spool"
     counts = tmp_path / "counts.json"
     front.away.set()
-    process = sender.start(EVENTS, "--counts", str(counts), "--wait", "300")
+    process = sender.start(EVENTS, "--counts", str(counts), "--wait", "300", "--evidence-every", str(EVIDENCE_EVERY))
 
     def come_back() -> None:
         while process.poll() is None and sender.come() < EVENTS:

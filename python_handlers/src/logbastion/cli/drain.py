@@ -74,13 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
     root = checked_directory(arguments, writes=True)
     surveyor = Surveyor(root)
     left = _orphans(surveyor)
-    result: dict[str, Any] = {"version": 1, "directory": root, "dry_run": arguments.dry_run, "shipped": 0, "refused": 0}
+    result: dict[str, Any] = {"version": 1, "directory": root, "dry_run": arguments.dry_run}
+    result |= dict.fromkeys(("shipped", "refused", "damaged"), 0)
     if left and not arguments.dry_run:
         transport, deadline = make_transport(arguments), time.monotonic() + arguments.timeout
         # Again when the receiver failed just at the end, which leaves what was under way.
         while left and time.monotonic() < deadline:
             part = _drain(root, surveyor, transport, deadline)
-            result.update(part, **{name: result[name] + part[name] for name in ("shipped", "refused")})
+            result.update(part, **{name: result[name] + part[name] for name in ("shipped", "refused", "damaged")})
             left = _orphans(surveyor)
     result["left"] = sum(process.events for process in left)
     result["of_living_processes"] = sum(process.events for process in surveyor.survey().processes) - result["left"]
@@ -146,6 +147,10 @@ def _print(result: dict[str, Any], directories: int) -> None:
         print(f"{result['shipped']} events were shipped, {result['refused']} refused, {result['left']} are left.")
     if result["of_living_processes"]:
         print(f"{result['of_living_processes']} events belong to living processes, which ship them themselves.")
+    if result["damaged"]:
+        print(
+            f"{result['damaged']} damaged pieces of files were no events; they are in {result['directory']}/quarantine."
+        )
     if result.get("refused"):
         print("Refused events are in the dead letters: logbastion spool dead-letters")
 

@@ -273,6 +273,8 @@ class WritableLane(Lane):
         if memory is not None:
             memory.closed = True
             self._spill(self._taken(memory))
+            if not memory.size and memory in self.segments:
+                self._remove(memory)  # a disk that stays full is tried again and again
 
     def _spill(self, payloads: list[bytes]) -> None:
         """Write events from memory to the new file, many at a time."""
@@ -346,6 +348,8 @@ class WritableLane(Lane):
                 os.close(descriptor)
         self._suspect = False
         if file is not None:
+            if not file.size and file in self.segments:
+                self._remove(file)  # a full disk takes the file, but nothing into it
             self._reclaim()
 
     def _inspect(self, file: FileSegment) -> None:
