@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from logbastion.formatters import EventFormatter, event_id
-from logbastion.gate import Gate, drop_forbidden_keys
+from logbastion.gate import Gate
 from logbastion.names import DEFAULT_ENVIRONMENT
 
 DROPPED: Final = ("request_body", "full_stack_trace")
@@ -44,7 +44,7 @@ class MemoryEfficientFormatter(EventFormatter):
         environment: str = DEFAULT_ENVIRONMENT,
         *,
         host_name: str | None = None,
-        gate: Gate = drop_forbidden_keys,
+        gate: Gate | None = None,
         drop: Collection[str] = (),
     ) -> None:
         super().__init__(service_name, environment, host_name=host_name, gate=gate)

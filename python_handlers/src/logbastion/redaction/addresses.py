@@ -14,6 +14,8 @@ _LOCAL: Final = re.compile(r"[\w.+\-!#$%&'*/=?^`{|}~]{1,64}\Z")
 _DOMAIN: Final = re.compile(
     r"(?:[\w\-]{1,63}\.){1,8}[^\W\d_][\w\-]{1,62}|[\w\-]{1,63}(?![\w.])|\[[0-9A-Fa-f:.]{3,45}\]"
 )
+HIDDEN: Final = "***"
+"""What stands for a local part that was masked."""
 _NEVER_FIRST: Final = "=&/?'`{|}*!#$%^.-"
 _V4: Final = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w\-]|\.\d)")
 # Addresses that are given out begin with four digits; "a::b" is more often a name in a programming language.
@@ -42,7 +44,7 @@ def find_emails(text: str) -> Iterator[Finding]:
             while start < at and text[start] in _NEVER_FIRST:
                 start += 1
             whole = "." in domain.group() or ":" in domain.group()
-            if start < at and whole and not _is_clone_url(text, start, at, domain.end()):
+            if start < at and whole and not _is_harmless(text, start, at, domain.end()):
                 yield Finding(start, domain.end(), "email")
         at = text.find("@", at + 1)
 
@@ -55,8 +57,9 @@ def _after_quote(text: str, start: int, at: int) -> int:
     return start if quote < start or (first > start and text[first - 1].isalnum()) else quote + 1
 
 
-def _is_clone_url(text: str, start: int, at: int, end: int) -> bool:
-    return text[start:at] == "git" and text[end : end + 1] == ":"
+def _is_harmless(text: str, start: int, at: int, end: int) -> bool:
+    """Say whether it is an address that was masked before, or that of a repository."""
+    return text[start:at].endswith(HIDDEN) or (text[start:at] == "git" and text[end : end + 1] == ":")
 
 
 def find_ips(text: str) -> Iterator[Finding]:

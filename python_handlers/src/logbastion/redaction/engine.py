@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from logbastion.redaction.addresses import is_personal, truncated
+from logbastion.pseudonyms import pseudonym_of
+from logbastion.redaction.addresses import HIDDEN, is_personal, truncated
 from logbastion.redaction.classification import Classification, Kind
 from logbastion.redaction.markers import MARKER
 from logbastion.redaction.numbers import find_numbers
@@ -143,7 +144,7 @@ class Redactor:
         if isinstance(value, list):
             return [self._treated(item, kind, stream) for item in value]
         text = value if isinstance(value, str) else str(value)
-        if MARKER.fullmatch(text):
+        if MARKER.fullmatch(text) or (kind.kind == "email" and _is_masked(text)):
             return text
         return self._texts.shown(kind.kind, text)
 
@@ -171,8 +172,14 @@ class Redactor:
 
 @lru_cache(maxsize=1)
 def standard_redactor() -> Redactor:
-    """Return the redactor with the standard table and without pseudonyms, the same at each call."""
-    return Redactor()
+    """Return the redactor with the standard table and the configured pseudonyms, the same at each call."""
+    return Redactor(pseudonym=pseudonym_of)
+
+
+def _is_masked(address: str) -> bool:
+    """Say whether somebody has hidden an address before, as :func:`logbastion.events.masked_email` does."""
+    local, _, domain = address.rpartition("@")
+    return address == HIDDEN or (len(local) <= 1 + len(HIDDEN) and local.endswith(HIDDEN) and "@" not in domain)
 
 
 def _last_word(key: str) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 MARKER: Final = re.compile(
-    r"\[redacted:[a-z][a-z_]{0,19}(?::(?:[0-9]{4}|[a-z][0-9]:[0-9a-z]{1,16}:[0-9a-z]{24,64}))?\]"
+    r"\[redacted:[a-z][a-z_]{0,19}(?::(?:[0-9]{4}|[a-z][0-9]:[0-9a-z\-]{1,12}:[0-9a-z]{24,64}))?\]"
 )
 """Strict, so that nothing hides from the redaction in brackets of this form."""
 MARK: Final = "[redacted:"

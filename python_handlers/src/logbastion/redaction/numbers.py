@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+from logbastion.cards import has_scheme, is_card_number
 from logbastion.redaction.markers import Finding
 
 # One class between two digits, so that there is one way only to match: the time is linear.
@@ -70,7 +72,7 @@ def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
     while first < len(groups):
         digits, best = "", None
         for last in range(first, min(first + _MOST_GROUPS, len(groups))):
-            digits += run[groups[last][0] : groups[last][1]]
+            digits += _ascii_digits(run[groups[last][0] : groups[last][1]])
             if len(digits) > _LONGEST_CARD:
                 break
             if len(digits) < _NATIONAL:
@@ -84,6 +86,10 @@ def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
         last, kind = best
         yield Finding(offset + groups[first][0], offset + groups[last][1], kind)
         first = last + 1
+
+
+def _ascii_digits(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in digits)
 
 
 def _stands_alone(run: str, start: int, end: int, text: str, offset: int) -> bool:
@@ -103,44 +109,10 @@ def _kind_of(digits: str, groups: tuple[int, ...]) -> str | None:
             return "nif"
         return "phone" if groups in _PHONE_GROUPS and is_portuguese_phone(digits) else None
     if _SHORTEST_CARD <= len(digits) <= _LONGEST_CARD:
-        return "card" if is_card(digits) else None
+        return "card" if has_scheme(digits) and is_card_number(digits) else None
     if len(digits) == _NATIONAL + 3 and digits.startswith("351") and is_portuguese_phone(digits[3:]):
         return "phone"
     return None
-
-
-def is_card(digits: str) -> bool:
-    """Say whether digits are a payment card's: the brand's prefix and length (ISO/IEC 7812-1), and the Luhn digit."""
-    return _has_brand(digits) and has_luhn_digit(digits)
-
-
-def _has_brand(digits: str) -> bool:
-    length, two, four = len(digits), int(digits[:2]), int(digits[:4])
-    for prefixes, prefix, lengths in (
-        (range(40, 50), two, (13, 16, 19)),  # Visa
-        ((34, 37), two, (15,)),  # American Express
-        (range(51, 56), two, (16,)),  # Mastercard
-        (range(2221, 2721), four, (16,)),
-        (range(2200, 2205), four, range(16, 20)),  # Mir
-        ((30, 36, 38, 39), two, range(14, 20)),  # Diners Club
-        ((35, 60, 62, 64, 65, 81), two, range(16, 20)),  # JCB, Discover, UnionPay, RuPay
-    ):
-        if prefix in prefixes:
-            return length in lengths
-    # Maestro. Thirteen digits that begin with 560 are the article numbers of Portugal.
-    article = length == _SHORTEST_CARD and digits.startswith("560")
-    return (two == 50 or 56 <= two <= 69) and not article  # noqa: PLR2004
-
-
-def has_luhn_digit(digits: str) -> bool:
-    """Say whether the last digit checks the others (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, character in enumerate(reversed(digits)):
-        value = int(character)
-        if place % 2:
-            value = value * 2 - 9 if value > 4 else value * 2  # noqa: PLR2004
-        total += value
-    return total % 10 == 0
 
 
 def is_nif(digits: str) -> bool:
