@@ -78,7 +78,9 @@ def test_nothing_leaks_into_file_spool_or_wire(items, logger, sink, certificates
     for lines in (spooled, written, sink.lines):
         by_number = {json.loads(line)["extra"]["corpus_number"]: line for line in lines if b"corpus_number" in line}
         assert len(by_number) == len(items)
-        assert [item.text for number, item in enumerate(items) if leaks(item, by_number[number])] == []
+        # The number is the test's own, and may be equal to a security code.
+        raw = [by_number[number].replace(b'"corpus_number":%d' % number, b"") for number in range(len(items))]
+        assert [item.text for item, line in zip(items, raw, strict=True) if leaks(item, line)] == []
 
 
 def read_lines(path):
