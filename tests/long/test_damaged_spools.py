@@ -12,11 +12,15 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-from tests.long.sending import Sender, assert_each_once
+import pytest
+
+from tests.long.sending import LONGEST_SECONDS, Sender, assert_each_once
 
 DAMAGES = int(os.environ.get("LOGBASTION_LONG_DAMAGES", "40"))
 EVENTS_EACH = 1500
 _NUMBER = re.compile(rb'"extra":\{"n":(\d+)')
+
+pytestmark = pytest.mark.timeout(LONGEST_SECONDS)
 
 
 def lines_by_number(spool: Path) -> dict[int, bytes]:

@@ -8,12 +8,14 @@ import time
 import pytest
 
 from lab import stack
-from tests.long.sending import Sender, stored_numbers
+from tests.long.sending import LONGEST_SECONDS, Sender, stored_numbers
 
 EVENTS = 150_000
 EVIDENCE_EVERY = 500
 """Where nothing has room, each of these calls waits for its 0.1 s."""
 DISK_MIB = 16
+
+pytestmark = pytest.mark.timeout(LONGEST_SECONDS)
 
 
 @pytest.fixture

@@ -8,12 +8,16 @@ import os
 import random
 import time
 
-from tests.long.sending import Sender, assert_each_once
+import pytest
+
+from tests.long.sending import LONGEST_SECONDS, Sender, assert_each_once
 
 EVENTS = int(os.environ.get("LOGBASTION_LONG_EVENTS", "1000000"))
 KILLS = int(os.environ.get("LOGBASTION_LONG_KILLS", "100"))
 OUTAGE_SECONDS = 60 if EVENTS >= 1_000_000 else 10
 CHILDREN = 3
+
+pytestmark = pytest.mark.timeout(LONGEST_SECONDS)
 
 
 def test_a_million_events_over_a_hundred_kills_outages_and_refusals(front, tmp_path):
