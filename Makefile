@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long bench-shipping docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long bench-shipping bench-redaction docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -63,6 +63,9 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 
 bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
 	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json
+
+bench-redaction: venv ## What redaction finds in the corpus, what it changes in ordinary lines, and what it costs
+	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.redaction
 
 build/bench-venv/requirements.txt: python_handlers/benchmarks/requirements.txt
 	/usr/bin/python3 -m venv build/bench-venv

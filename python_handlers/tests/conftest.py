@@ -61,6 +61,27 @@ def root_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
+@pytest.fixture
+def auth_site(clean_environment: None, root_logging: None) -> Iterator[Any]:
+    """A Django site with log-ins; the fixture is what it logs."""
+    import django_auth_site
+
+    with django_auth_site.running() as memory:
+        yield memory
+
+
+@pytest.fixture
+def maria(auth_site: Any) -> Any:
+    """Somebody with an account there."""
+    import django_auth_site
+
+    user = django_auth_site.User.objects.create_user(
+        django_auth_site.MARIA, django_auth_site.MARIA, django_auth_site.PASSWORD
+    )
+    assert auth_site.auth() == []  # an account that is created is no changed password
+    return user
+
+
 def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
     """Poll until the condition holds; fail when it never does."""
     deadline = time.monotonic() + seconds

@@ -9,7 +9,16 @@ from logbastion import get_correlation_id
 
 SECRET_KEY = "only-for-tests"
 ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS: list[str] = []
+INSTALLED_APPS = [
+    "logbastion.django",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 MIDDLEWARE = ["logbastion.django.middleware.CorrelationIdMiddleware"]
 ROOT_URLCONF = "django_settings"
 LOGGING_CONFIG = None

@@ -94,6 +94,19 @@ def test_the_transport_is_a_setting(monkeypatch, tmp_path, certificates, root_lo
     assert index == "logs-django.application-lab"
 
 
+def test_a_classification_of_ones_own(tmp_path, root_logging):
+    own = [{"kind": "number", "category": "educational", "treatment": "mask", "reason": "ours", "words": ["matricula"]}]
+    config = logging_config("lab", log_directory=tmp_path, classification=own, harmless_fields=["api_token"])
+    json.dumps(config)  # plain
+    logging.config.dictConfig(config)
+    logging.getLogger("business").info("a@b.pt matricula=A1", extra={"matricula": "A1", "api_token": "x"})
+    (line,) = read_lines(tmp_path / "application.log")
+    assert json.loads(line)["message"] == "[redacted:email] matricula=[redacted:number]"
+    assert json.loads(line)["extra"] == {"matricula": "[redacted:number]", "api_token": "x"}
+    with pytest.raises(ConfigurationError, match=r"classification: The entry 'x'.* needs a reason"):
+        logging_config(classification=[{"kind": "x", "category": "pii", "treatment": "mask"}])
+
+
 @pytest.mark.parametrize("transport", TRANSPORT_NAMES)
 def test_every_transport_can_be_named(transport, certificates, root_logging):
     logging.config.dictConfig(logging_config(ingest="localhost:1", transport=transport, ca_file=certificates.ca))

@@ -118,15 +118,15 @@ def test_under_asgi(memory):
 def test_a_lazy_user_is_not_loaded_for_a_log_record(rf_request):
     from django.utils.functional import SimpleLazyObject
 
-    from logbastion.django.middleware import _user_id_of
+    from logbastion.django.request import known_user_id
 
     asked = []
     user = type("User", (), {"is_authenticated": True, "pk": 9})()
     rf_request.user = SimpleLazyObject(lambda: asked.append(1) or user)
-    assert _user_id_of(rf_request) is None
+    assert known_user_id(rf_request) is None
     assert asked == []
     assert rf_request.user.is_authenticated
-    assert _user_id_of(rf_request) == 9
+    assert known_user_id(rf_request) == 9
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ def test_ids_of_different_records_differ_and_sort_by_time():
 
 
 def test_flat_fields_of_the_guide_go_to_their_objects():
-    found = event({"source_ip": "192.0.2.1", "user_agent": "x", "risk_score": 0.5, "duration_ms": 3, "success": False})
+    extra = {"source_ip": "192.0.2.1", "user_agent": "x", "risk_score": 0.5, "duration_ms": 3, "success": False}
+    found = event(extra, name="security.events")
     assert found["security"] == {"source_ip": "192.0.2.1", "user_agent": "x", "risk_score": 0.5}
     assert found["performance"] == {"duration_ms": 3, "success": False}
     assert "extra" not in found
@@ -103,7 +104,8 @@ def test_success_alone_is_not_a_measurement():
 
 
 def test_nested_spelling_is_taken_too():
-    found = event({"security": {"source_ip": "2001:db8::1", "other": 1}, "performance": {"success": True}})
+    extra = {"security": {"source_ip": "2001:db8::1", "other": 1}, "performance": {"success": True}}
+    found = event(extra, name="security.events")
     assert found["security"] == {"source_ip": "2001:db8::1"}
     assert found["performance"] == {"success": True}
     assert found["extra"] == {"security": {"other": 1}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import logbastion
 
 SOURCE = Path(logbastion.__file__).parent
-OUTSIDE = ("logbastion.cli", "logbastion.django")
+OUTSIDE = ("logbastion.cli.", "logbastion.django.")
 
 
 def imported(path):
@@ -25,6 +25,6 @@ def test_the_library_knows_neither_the_command_nor_django():
         str(path.relative_to(SOURCE)): name
         for path in library
         for name in imported(path)
-        if name.startswith(OUTSIDE) or name.split(".")[0] == "django"
+        if f"{name}.".startswith(OUTSIDE) or name.split(".")[0] == "django"
     }
     assert wrong == {}

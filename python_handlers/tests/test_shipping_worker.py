@@ -287,14 +287,21 @@ def test_a_forked_child_starts_whatever_the_parent_was_at(ship, logger, transpor
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_no_feedback_from_the_transports_own_logging(ship, logger, transport, monkeypatch):
-    real = transport.send
+@pytest.mark.parametrize("at_once", [False, True])
+def test_no_feedback_from_the_transports_own_logging(ship, logger, transport, monkeypatch, at_once):
+    """Neither when the thread is sending before the one that has started it knows that it runs."""
+    real, real_start = transport.send, worker.ShippingWorker.start
 
     def send(events):
         logger.info("sending")
         return real(events)
 
+    def start(self):
+        real_start(self)
+        assert not at_once or transport.entered.wait(20)
+
     monkeypatch.setattr(transport, "send", send)
+    monkeypatch.setattr(worker.ShippingWorker, "start", start)
     handler = ship()
     log_numbers(logger, 0, 10)
     assert handler.wait(20)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from logbastion.formatters import EventFormatter
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
+from logbastion.pseudonyms import pseudonym_of
+from logbastion.redaction import Classification, Redactor
 from logbastion.shipping.destinations import parse_destinations
 from logbastion.shipping.handler import ShippingHandler
 from logbastion.shipping.transports.named import make_transport
@@ -45,6 +48,8 @@ def logging_config(
     prometheus: bool = True,
     metric_loggers: Collection[str] = (),
     spool_directory: str | os.PathLike[str] | None = None,
+    classification: Collection[Mapping[str, Any]] = (),
+    harmless_fields: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return a dict for :func:`logging.config.dictConfig`, which is also Django's ``LOGGING``.
 
@@ -75,17 +80,25 @@ def logging_config(
         metric_loggers: further values for the label ``logger`` of ``django_log_messages_total``.
         spool_directory: where events wait for the ingest, also over the end of the process; made with mode 0750 when it
             is missing. Without it they wait in memory, and what waits there is lost with the process.
+        classification: entries of your own for the table of what is redacted; see
+            :meth:`logbastion.redaction.Classification.standard`.
+        harmless_fields: names of fields of yours that nothing is sensitive about, although their names look so.
 
     Raises:
         ConfigurationError: with a sentence, when something given here or in the environment cannot work.
 
     """
     environment = _checked_environment(environment or _variable("ENVIRONMENT") or DEFAULT_ENVIRONMENT)
-    formatter = {
+    formatter: dict[str, Any] = {
         "()": "logbastion.formatters.EventFormatter",
         "service_name": service_name or _variable("SERVICE_NAME") or "django",
         "environment": environment,
     }
+    if classification or harmless_fields:
+        formatter["()"] = "logbastion.config.event_formatter"
+        formatter["classification"] = [dict(entry) for entry in classification]
+        formatter["harmless_fields"] = list(harmless_fields)
+        _check_classification(formatter)
     handlers: dict[str, dict[str, Any]] = {}
     directory = log_directory or _variable("LOG_DIRECTORY")
     if directory:
@@ -142,6 +155,19 @@ def logging_config(
         "loggers": loggers,
         "root": {"level": root_level, "handlers": list(handlers)},
     }
+
+
+def event_formatter(
+    service_name: str, environment: str, classification: Collection[Mapping[str, Any]], harmless_fields: Collection[str]
+) -> EventFormatter:
+    """Make the formatter that :func:`logging_config` names where a project has a classification of its own.
+
+    Raises:
+        ClassificationError: an entry cannot work.
+
+    """
+    gate = Redactor(more=classification, harmless=harmless_fields, pseudonym=pseudonym_of)
+    return EventFormatter(service_name, environment, gate=gate)
 
 
 def shipping_handler(
@@ -209,6 +235,13 @@ def _checked_destinations(given: str | Sequence[str]) -> list[str]:
         return [str(destination) for destination in parse_destinations(given)]
     except ValueError as error:
         raise ConfigurationError(f"ingest ({PREFIX}INGEST): {error}") from None
+
+
+def _check_classification(formatter: dict[str, Any]) -> None:
+    try:
+        Classification.standard(formatter["classification"], formatter["harmless_fields"])
+    except ValueError as error:
+        raise ConfigurationError(f"classification: {error}") from None
 
 
 def _check_receiver(receiver: dict[str, Any]) -> None:

@@ -20,10 +20,11 @@ MAX_LINE_BYTES: Final = 262_144
 """With the line break: the ingest's limit for one message (rsyslog ``maxMessageSize``, Logstash's codec)."""
 
 # JSON escapes C0 itself. These are valid inside JSON but break lines (U+0085, U+2028/9), drive terminals (DEL, C1) or
-# turn the reading direction round in whatever shows the raw file. Written as their UTF-8 bytes: DEL, U+0080-009F,
-# U+061C, U+200E-200F and U+2028-202E, U+2066-2069, U+FEFF.
-_INVISIBLE: Final = re.compile(
-    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf"
+# turn the reading direction round in whatever shows the raw file; "<", ">" and "&" are a script in a page that shows it
+# without care. Written as their UTF-8 bytes: DEL, U+0080-009F, U+061C, U+200E-200F and U+2028-202E, U+2066-2069,
+# U+FEFF.
+_HARMFUL: Final = re.compile(
+    rb"[\x7f<>&]|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf"
 )
 
 
@@ -46,8 +47,8 @@ def encode_line(event: dict[str, Any]) -> bytes:
         line = _dumps(event)
     except TypeError:  # orjson refuses integers above 64 bits and some types that the standard library takes
         line = json_dumps(event)
-    if not line.isascii() or b"\x7f" in line:
-        line = _INVISIBLE.sub(_escaped, line)
+    if not line.isascii() or b"<" in line or b">" in line or b"&" in line or b"\x7f" in line:
+        line = _HARMFUL.sub(_escaped, line)
     return line if len(line) <= MAX_LINE_BYTES else _shorter_line(event, len(line))
 
 
@@ -63,7 +64,7 @@ def _shorter_line(event: dict[str, Any], size: int) -> bytes:
 
 
 def _line(event: dict[str, Any]) -> bytes:
-    return _INVISIBLE.sub(_escaped, json_dumps(event))
+    return _HARMFUL.sub(_escaped, json_dumps(event))
 
 
 def _escaped(match: re.Match[bytes]) -> bytes:

@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 from logbastion.encoding import encode_line
-from logbastion.gate import Gate, drop_forbidden_keys
+from logbastion.gate import Gate
 from logbastion.identifiers import uuid7
 from logbastion.jsonsafe import safe_attributes, safe_str, shortened
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
+from logbastion.redaction.engine import standard_redactor
 from logbastion.streams import stream_for
 from logbastion.typed import TYPED, take_typed
 
@@ -77,7 +78,7 @@ class EventFormatter(logging.Formatter):
         service_name: ``service.name``.
         environment: ``service.environment``: small letters, digits and underscores; part of the data stream's name.
         host_name: ``host.name``; by default this machine's.
-        gate: see :mod:`logbastion.gate`.
+        gate: see :mod:`logbastion.gate`; by default the standard one.
 
     Raises:
         ValueError: the environment's name has other characters.
@@ -90,13 +91,13 @@ class EventFormatter(logging.Formatter):
         environment: str = DEFAULT_ENVIRONMENT,
         *,
         host_name: str | None = None,
-        gate: Gate = drop_forbidden_keys,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__()
         self._service = safe_str(service_name)
         self._environment = checked_environment(environment)
         self._host = safe_str(host_name or socket.gethostname())
-        self._gate = gate
+        self._gate = standard_redactor() if gate is None else gate
         # Says on a record whose line is kept there. A text, so that other handlers can still pickle the record.
         self._mark = uuid.uuid4().hex
 

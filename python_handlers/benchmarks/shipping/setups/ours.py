@@ -39,12 +39,11 @@ class Ours:
 
     def start(self, target: Target) -> Log:
         """See :class:`.base.Setup`."""
-        from logbastion.gate import drop_forbidden_keys
         from logbastion.shipping import ShippingHandler
         from logbastion.shipping.transports import TcpTransport
 
         transport = TcpTransport(f"{target.host}:{target.port}", ca_file=target.ca_file)
-        options: dict[str, Any] = {"gate": drop_forbidden_keys if self._gate else _pass_on}
+        options: dict[str, Any] = {} if self._gate else {"gate": _pass_on}
         if self._durability:
             options |= {"spool_directory": target.directory / "spool", "durability": self._durability}
         return through_logging(ShippingHandler(transport, **options))

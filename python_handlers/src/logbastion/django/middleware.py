@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.functional import LazyObject, empty
 
 from logbastion.correlation import bind, is_well_formed, new_correlation_id
+from logbastion.django.options import signals_are_on
+from logbastion.django.request import current_request, known_user_id
+from logbastion.django.signals import log_permission_denied
 from logbastion.events import get_client_ip
 from logbastion.metrics import REQUEST_EVENT_TYPE
 
@@ -20,6 +23,7 @@ HEADER: Final = "X-Correlation-ID"
 _performance = logging.getLogger("performance")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _SERVER_ERROR: Final = 500
+_FORBIDDEN: Final = 403
 
 
 class CorrelationIdMiddleware:
@@ -31,6 +35,9 @@ class CorrelationIdMiddleware:
       Cookie``), the school when the application sets ``request.school_id``.
     * The request is logged on ``performance``, event type ``http_request``, with its duration; the Prometheus handler
       fills ``django_request_duration_seconds`` from it. The operation is the URL *pattern*: paths may hold names.
+    * With ``logbastion.django`` among the installed applications, an answer 403 is logged as ``permission_denied`` on
+      ``accounts.auth``, whatever made it: ``PermissionDenied``, a refusal of the CSRF check, an answer of the view. A
+      quiet path has this event, too.
 
     The setting ``LOGBASTION_QUIET_PATHS`` lists exact paths that get no event and no duration, such as a health check;
     by default none. The body of a streaming response is produced later, outside of the context.
@@ -43,6 +50,7 @@ class CorrelationIdMiddleware:
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         self._quiet = frozenset(getattr(settings, "LOGBASTION_QUIET_PATHS", ()))
+        self._denials = signals_are_on()
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -76,19 +84,31 @@ class CorrelationIdMiddleware:
         response.headers[HEADER] = correlation_id
         return response
 
-    def _bound(self, request: HttpRequest, correlation_id: str) -> Any:
-        return bind(
-            correlation_id,
-            user_id=lambda: _user_id_of(request),
-            school_id=lambda: getattr(request, "school_id", None),
-        )
+    @contextlib.contextmanager
+    def _bound(self, request: HttpRequest, correlation_id: str) -> Iterator[None]:
+        token = current_request.set(request)
+        try:
+            with bind(
+                correlation_id,
+                user_id=lambda: known_user_id(request),
+                school_id=lambda: getattr(request, "school_id", None),
+            ):
+                yield
+        finally:
+            current_request.reset(token)
 
     def _log(self, request: HttpRequest, status: int, seconds: float) -> None:
-        if request.path in self._quiet:
+        denied = status == _FORBIDDEN and self._denials
+        quiet = request.path in self._quiet
+        if quiet and not denied:
             return
         method = request.method if request.method in _METHODS else "OTHER"
         match = getattr(request, "resolver_match", None)
         route = f"/{match.route}" if match is not None else "(no route)"
+        if denied:
+            log_permission_denied(request, method, route, status)
+        if quiet:
+            return
         _performance.info(
             "%s %s answered %s",
             method,
@@ -110,13 +130,3 @@ class CorrelationIdMiddleware:
 def _correlation_id_of(request: HttpRequest) -> str:
     given = request.headers.get(HEADER)
     return given if given is not None and is_well_formed(given) else new_correlation_id()
-
-
-def _user_id_of(request: HttpRequest) -> int | None:
-    user = request.__dict__.get("user")
-    if isinstance(user, LazyObject) and user._wrapped is empty:  # no public way to ask without loading
-        user = getattr(request, "_acached_user", None)
-    if user is None or not user.is_authenticated:
-        return None
-    key: int | None = user.pk
-    return key

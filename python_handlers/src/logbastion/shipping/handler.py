@@ -97,6 +97,7 @@ class ShippingHandler(logging.Handler):
     def _begin(self) -> None:
         self._status = ShippingStatus()
         self._worker: ShippingWorker | None = None
+        self._starting: ShippingWorker | None = None
         self._start_lock = threading.Lock()
         self._closed = False
         self._no_threads = False
@@ -131,7 +132,8 @@ class ShippingHandler(logging.Handler):
         """Keep the record's event."""
         notice_fork()
         worker = self._worker
-        if worker is not None and worker.is_sending_thread():
+        known = worker or self._starting  # its thread may be at work before the one that starts it goes on
+        if known is not None and known.is_sending_thread():
             return  # what the transport's own libraries log would feed on itself
         try:
             stream = _stream_of(record)
@@ -140,7 +142,7 @@ class ShippingHandler(logging.Handler):
                 self._count_dropped(stream, AT_EXIT, 1)
                 return
             # The worker's thread is the one that makes room, so it cannot wait for room.
-            wait = worker is None or threading.get_ident() != worker.ident
+            wait = known is None or threading.get_ident() != known.ident
             self._spool.append(stream, line, wait=wait)
             if worker is None and not self._closed:
                 self._start()
@@ -221,7 +223,7 @@ class ShippingHandler(logging.Handler):
             if self._worker is not None or self._closed:
                 return
             at_end_of_child(self, self.close)
-            worker = self._new_worker()
+            self._starting = worker = self._new_worker()
             worker.start()
             self._worker = worker
         except RuntimeError:

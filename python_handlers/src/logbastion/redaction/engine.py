@@ -1,0 +1,194 @@
+"""The gate that redacts: takes a finished event and returns what of it may be written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from logbastion.pseudonyms import pseudonym_of
+from logbastion.redaction.addresses import HIDDEN, is_personal, truncated
+from logbastion.redaction.classification import Classification, Kind
+from logbastion.redaction.markers import MARKER
+from logbastion.redaction.numbers import find_numbers
+from logbastion.redaction.text import Pseudonym, TextRedactor
+from logbastion.streams import APPLICATION
+
+_DATASET: Final = "django."
+# Made by the formatter from what is no input: identifiers, times, names of the configuration.
+_OWN: Final = frozenset({"@timestamp", "timestamp", "level", "event", "service", "host", "process", "ecs"})
+_IDENTIFIERS: Final = frozenset(
+    {
+        "id",
+        "ids",
+        "pk",
+        "count",
+        "total",
+        "bytes",
+        "size",
+        "ms",
+        "ns",
+        "us",
+        "timestamp",
+        "time",
+        "epoch",
+        "port",
+        "line",
+        "lineno",
+    }
+)
+_LEAST_DIGITS: Final = 9
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class Redactor:
+    """A :data:`logbastion.gate.Gate` over all of an event: message, exception, traceback, ``extra`` to any depth.
+
+    Fields whose name is classified are treated as the table says, whatever their value. All other texts, and the names
+    of fields themselves, are searched for what looks like a secret. It is idempotent: what it returns passes
+    unchanged.
+
+    Args:
+        classification: the table; by default the package's own.
+        pseudonym: given the kind and the value, returns a keyed pseudonym; without it such values are masked.
+        more: entries of a project's own for the standard table; see :meth:`Classification.standard`.
+        harmless: names of fields that no kind applies to.
+
+    Raises:
+        ClassificationError: an entry cannot work.
+
+    """
+
+    def __init__(
+        self,
+        classification: Classification | None = None,
+        *,
+        pseudonym: Pseudonym | None = None,
+        more: Iterable[Mapping[str, Any]] = (),
+        harmless: Iterable[str] = (),
+    ) -> None:
+        self.classification = classification or Classification.standard(more, harmless)
+        self._texts = TextRedactor(self.classification, pseudonym)
+
+    def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event as it may be written. The event that is given may be changed.
+
+        Raises:
+            Exception: something unforeseen; the formatter then writes a notice instead of the event.
+
+        """
+        stream = _stream_of(event)
+        redact = self._texts.redact
+        for name, value in event.items():  # values are replaced only, no name comes or goes
+            if name in _OWN:
+                continue
+            if type(value) is str:
+                if name != "correlation_id" or not _UUID.fullmatch(value):
+                    event[name] = redact(value, stream)
+            elif name == "extra":
+                event[name] = self._mapping(value, stream)
+            elif name == "error":
+                event[name] = {key: redact(text, stream) for key, text in value.items()}
+            elif name == "security":
+                event[name] = self._security(value, stream)
+            elif isinstance(value, (dict, list)):
+                event[name] = self._value(value, name, stream)
+        return event
+
+    def redact_text(self, text: str, stream: str = APPLICATION) -> str:
+        """Return a text as it may be written."""
+        return self._texts.redact(text, stream)
+
+    def redact_fields(self, fields: Mapping[str, Any], stream: str = APPLICATION) -> dict[str, Any]:
+        """Return fields as they may be written; those to be dropped are missing.
+
+        Args:
+            fields: their values are made of dict with text keys, list, str, int, float, bool and None.
+            stream: where they go.
+
+        """
+        return self._mapping(fields, stream)
+
+    def _security(self, fields: dict[str, Any], stream: str) -> dict[str, Any]:
+        """Keep ``source_ip`` an address, because it is mapped as one."""
+        result = {key: self._value(value, key, stream) for key, value in fields.items() if key != "source_ip"}
+        kind = self.classification.kinds.get("ip")
+        if "source_ip" in fields:
+            address = fields["source_ip"]
+            kept = kind is None or kind.treatment == "keep" or stream in kind.kept_in or not is_personal(address)
+            result["source_ip"] = address if kept else truncated(address)
+        return result
+
+    def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        kind_of = self.classification.kind_of
+        for key, value in fields.items():
+            kind = kind_of(key)
+            if kind is not None:
+                if kind.treatment == "drop":
+                    continue
+                if kind.treatment == "keep" or stream in kind.kept_in:
+                    kind = None
+            name = self._texts.redact(key, stream)
+            while name in result:
+                name += "_"
+            result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
+        return result
+
+    def _treated(self, value: Any, kind: Kind, stream: str) -> Any:
+        if value is None or isinstance(value, bool) or value == "":
+            return value
+        if isinstance(value, dict):
+            return {self._texts.redact(key, stream): self._treated(item, kind, stream) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._treated(item, kind, stream) for item in value]
+        text = value if isinstance(value, str) else str(value)
+        if MARKER.fullmatch(text) or (kind.kind == "email" and _is_masked(text)):
+            return text
+        return self._texts.shown(kind.kind, text)
+
+    def _value(self, value: Any, key: str, stream: str) -> Any:
+        if type(value) is str:
+            return self._texts.redact(value, stream)
+        if isinstance(value, dict):
+            return self._mapping(value, stream)
+        if isinstance(value, list):
+            return [self._value(item, key, stream) for item in value]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._number(value, key)
+        return value
+
+    def _number(self, value: int, key: str) -> Any:
+        """Treat the number of a card, of a taxpayer or of a telephone; an ``..._id`` is none of the last two."""
+        text = str(value)
+        if len(text) < _LEAST_DIGITS:
+            return value
+        for finding in find_numbers(text):
+            if finding.kind == "card" or _last_word(key) not in _IDENTIFIERS:
+                return self._texts.shown(finding.kind, text)
+        return value
+
+
+@lru_cache(maxsize=1)
+def standard_redactor() -> Redactor:
+    """Return the redactor with the standard table and the configured pseudonyms, the same at each call."""
+    return Redactor(pseudonym=pseudonym_of)
+
+
+def _is_masked(address: str) -> bool:
+    """Say whether somebody has hidden an address before, as :func:`logbastion.events.masked_email` does."""
+    local, _, domain = address.rpartition("@")
+    return address == HIDDEN or (len(local) <= 1 + len(HIDDEN) and local.endswith(HIDDEN) and "@" not in domain)
+
+
+def _last_word(key: str) -> str:
+    return key.rpartition("_")[2].lower()
+
+
+def _stream_of(event: Mapping[str, Any]) -> str:
+    facts = event.get("event")
+    dataset = facts.get("dataset") if isinstance(facts, dict) else None
+    if isinstance(dataset, str) and dataset.startswith(_DATASET):
+        return dataset[len(_DATASET) :]
+    return APPLICATION

@@ -1,0 +1,266 @@
+"""Redacts one text: asks what could be in it, finds it, and puts markers in its place."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import unquote, unquote_plus
+
+from logbastion.redaction.addresses import find_emails, find_ips, truncated
+from logbastion.redaction.assignments import find_assignments
+from logbastion.redaction.classification import Classification
+from logbastion.redaction.markers import MARK, MARKER, Finding, marker
+from logbastion.redaction.numbers import find_numbers
+from logbastion.redaction.prose import find_prose
+from logbastion.redaction.tokens import find_pem, find_schemes, find_tokens, find_url_credentials
+
+Pseudonym = Callable[[str, str], "str | None"]
+"""Takes a kind and a value; returns a keyed pseudonym of digits, small letters and colons, or None without a key."""
+
+_EIGHT_DIGITS: Final = re.compile(r"\d(?:[ .\-/()\u00a0\u2009\u202f]{0,3}\d){7}")
+_IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}[ \-\u00a0]?[0-9A-Za-z]{4}")
+_LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
+_ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
+_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_ESCAPED: Final = re.compile(r"\\{1,8}(?:u00([0-9A-Fa-f]{2})|(/))")
+_WITH_PLUS: Final = re.compile(r"[^\s\"'<>+]*\+[^\s\"'<>]*")
+_ENTITY: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{2})|(\d{2,3}));")
+_CUT_MARK: Final = " characters cut]"
+_CUT: Final = re.compile(
+    r"(\[redacted:[^\]\s]{1,100}\]\.\.\.\[\d+ characters cut\])\Z|[^\s]{0,1024}(\.\.\.\[\d+ characters cut\])\Z"
+)
+_INSERT: Final = re.compile(r"(?i)\binsert\s{1,9}into\s{1,9}[^\s(]{1,200}\s{0,9}\(([^()]{1,4000})\)\s{0,9}values\b")
+_MAX_CLEAN: Final = 4096
+_MAX_CLEAN_LENGTH: Final = 256
+_MAX_LAYERS: Final = 3
+_LONGEST_MARKER: Final = 200
+_MAX_PASSES: Final = 6
+_LAST_FOUR: Final = 4
+
+
+class TextRedactor:
+    """Puts markers in the place of what the classification does not let through.
+
+    Each pattern can match in one way only, so the time grows in proportion to the length of the text.
+
+    Args:
+        classification: the table.
+        pseudonym: makes pseudonyms; None masks instead.
+
+    """
+
+    def __init__(self, classification: Classification, pseudonym: Pseudonym | None = None) -> None:
+        self._classification = classification
+        self._pseudonym = pseudonym
+        self._treatments = {name: kind.treatment for name, kind in classification.kinds.items()}
+        self._kept_in = {name: kind.kept_in for name, kind in classification.kinds.items() if kind.kept_in}
+        # Texts without anything in them come again and again: paths, names of events, templates.
+        self._clean: dict[str, set[str]] = {}
+
+    def redact(self, text: str, stream: str = "application") -> str:
+        """Return the text with markers, the very same object when there is nothing to mark.
+
+        Args:
+            text: any.
+            stream: some kinds are kept in the streams that exist for them.
+
+        """
+        clean = self._clean.setdefault(stream, set())
+        if text in clean:
+            return text
+        redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
+        if redacted == text:
+            if len(text) <= _MAX_CLEAN_LENGTH:
+                if len(clean) >= _MAX_CLEAN:
+                    clean.clear()
+                clean.add(text)
+            return text
+        # What was taken out may have parted other things: until nothing is found any more.
+        for _ in range(_MAX_PASSES):
+            before, redacted = redacted, self._redact(redacted, stream, 0)
+            if redacted == before:
+                return redacted
+        return marker("text")
+
+    def shown(self, kind: str, value: str) -> str:
+        """Return the marker for a value of this kind."""
+        treatment = self._treatments.get(kind, "mask")
+        if treatment == "last_four":
+            digits = "".join(character for character in value if character.isdigit())
+            return marker(kind, digits[-_LAST_FOUR:] if len(digits) >= 3 * _LAST_FOUR else "")
+        if treatment == "pseudonymise" and self._pseudonym is not None:
+            return marker(kind, self._pseudonym(kind, value) or "")
+        if treatment == "truncate":
+            try:
+                return truncated(value)
+            except ValueError:
+                pass
+        return marker(kind)
+
+    def _redact(self, text: str, stream: str, layer: int) -> str:
+        if "://" in text and "@" in text:  # before decoding, which would end the user's part too early
+            text = self._marked(text, list(find_url_credentials(text)))
+        inner = layer < _MAX_LAYERS
+        if inner and ("%" in text or "\\" in text or "&#" in text):
+            text = self._inside_encodings(text, stream, layer)
+        found = self._find(text, stream)
+        if found:
+            text = self._marked(text, found)
+        if inner and "+" in text:  # last, because most of them are no spaces
+            text = _WITH_PLUS.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
+        return text
+
+    def _marked(self, text: str, found: list[Finding]) -> str:
+        kept = [match.span() for match in MARKER.finditer(text)] if MARK in text else []
+        findings = [
+            finding
+            for finding in found
+            if self._treatments.get(finding.kind) != "keep" and not _is_within(finding, kept)
+        ]
+        return self._replaced(text, findings, kept) if findings else text
+
+    def _find(self, text: str, stream: str) -> list[Finding]:
+        """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
+        found: list[Finding] = []
+        assigns = "=" in text or ":" in text
+        if assigns:
+            found += find_assignments(text, self._classification)
+        if "@" in text:
+            found += find_emails(text)
+        if _LONG_WORD.search(text):
+            found += find_tokens(text)
+            if "-----BEGIN " in text:
+                found += find_pem(text)
+        if not text.isalpha() and (_EIGHT_DIGITS.search(text) or _IBAN_START.search(text)):
+            found += find_numbers(text)
+        lower = text.lower()
+        if _may_name_a_secret(lower):
+            found += find_prose(text)
+            found += find_schemes(text)
+        elif "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
+            found += find_schemes(text)
+        if "values" in lower and "insert" in lower:
+            found += self._inserted(text)
+        if (assigns or "." in text) and not self._keeps("ip", stream):
+            found += find_ips(text)
+        return found
+
+    def _keeps(self, kind: str, stream: str) -> bool:
+        return self._treatments.get(kind) == "keep" or stream in self._kept_in.get(kind, ())
+
+    def _inserted(self, text: str) -> Iterable[Finding]:
+        """Yield the values of an SQL INSERT with a column that is classified: which is which cannot be seen."""
+        for match in _INSERT.finditer(text):
+            columns = match.group(1).split(",")
+            kinds = [self._classification.kind_of(column.strip(" `\"'[]")) for column in columns]
+            kind = next((kind for kind in kinds if kind is not None), None)
+            if kind is not None and text[match.end() :].strip():
+                yield Finding(match.end(), len(text), kind.kind)
+                return
+
+    def _replaced(self, text: str, findings: list[Finding], kept: list[tuple[int, int]]) -> str:
+        pieces: list[str] = []
+        place = 0
+        for finding in _joined(findings, kept):
+            pieces.append(text[place : finding.start])
+            pieces.append(self.shown(finding.kind, text[finding.start : finding.end]))
+            place = finding.end
+        pieces.append(text[place:])
+        return "".join(pieces)
+
+    def _inside_encodings(self, text: str, stream: str, layer: int) -> str:
+        r"""Redact what ``%40``, ``+``, ``\u0040``, ``\/`` or ``&#64;`` hides: such a piece is written plainly."""
+        if "%" in text and _PERCENT.search(text):
+            text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted, stream, layer), text)
+            text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
+        if "\\u00" in text or "\\/" in text:
+            text = self._decoded(text, _unescaped, stream, layer)
+        if "&#" in text:
+            text = self._decoded(text, _without_entities, stream, layer)
+        return text
+
+    def _decoded(self, text: str, decode: Callable[[str], str], stream: str, layer: int) -> str:
+        """Return the decoded text redacted if decoding lets more be found than is found anyway, else the text."""
+        plain = decode(text)
+        if plain == text:
+            return text
+        redacted = self._redact(plain, stream, layer + 1)
+        return text if redacted == plain else redacted
+
+
+def _without_piece(text: str) -> str:
+    """Take the word away that was cut in two when the text was shortened: half a secret is not recognised as one."""
+    return _CUT.sub(lambda match: match.group(1) or match.group(2), text)
+
+
+def _may_name_a_secret(lower: str) -> bool:
+    """Say whether a text in small letters has a piece of a name that prose gives to secrets.
+
+    Written out, because a loop would take four times as long, and every text is asked.
+    """
+    return (
+        "pass" in lower
+        or "pwd" in lower
+        or "senha" in lower
+        or "palavra" in lower
+        or "segredo" in lower
+        or "secret" in lower
+        or "key" in lower
+        or "chave" in lower
+        or "token" in lower
+        or "session" in lower
+        or "cookie" in lower
+        or "cvv" in lower
+        or "cvc" in lower
+        or "digo" in lower
+        or "code" in lower
+        or "otp" in lower
+        or "pin" in lower
+        or "2fa" in lower
+        or "mfa" in lower
+    )
+
+
+def _is_within(finding: Finding, kept: list[tuple[int, int]]) -> bool:
+    """Say whether a finding lies in one of the markers, which are in their order."""
+    place = bisect.bisect_right(kept, (finding.start, finding.start + _LONGEST_MARKER)) - 1
+    return place >= 0 and finding.end <= kept[place][1]
+
+
+def _joined(findings: list[Finding], kept: list[tuple[int, int]]) -> list[Finding]:
+    """Return findings that do not overlap: what belongs together is one, of the kind of the one that begins first.
+
+    A marker that is there already and overlaps a finding is taken in whole.
+    """
+    markers = [Finding(start, end, "") for start, end in kept]
+    result: list[Finding] = []
+    for finding in sorted([*findings, *markers], key=lambda found: (found.start, -found.end)):
+        if result and finding.start < result[-1].end:
+            previous = result[-1]
+            result[-1] = Finding(previous.start, max(finding.end, previous.end), previous.kind or finding.kind)
+        else:
+            result.append(finding)
+    return [finding for finding in result if finding.kind]
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text, errors="replace")
+
+
+def _unquoted_form(text: str) -> str:
+    return unquote_plus(text, errors="replace")
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda match: match.group(2) or chr(int(match.group(1), 16)), text)
+
+
+def _without_entities(text: str) -> str:
+    return _ENTITY.sub(_character, text)
+
+
+def _character(match: re.Match[str]) -> str:
+    code = int(match.group(1), 16) if match.group(1) else int(match.group(2))
+    return chr(code) if 0x20 <= code < 0x7F else match.group()  # noqa: PLR2004
