@@ -20,6 +20,8 @@ from corpus.leaks import readings
 
 from logbastion import EventFormatter
 
+pytestmark = pytest.mark.integration
+
 CORPUS = Path(__file__).parent / "corpus"
 LINES = ordinary_lines()
 
