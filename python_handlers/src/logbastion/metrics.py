@@ -32,7 +32,7 @@ KNOWN_LOGGERS: Final = (
 """Values of the label ``logger``; a child counts for its nearest parent here, everything else as ``other``."""
 SECURITY_EVENT_TYPES: Final = (
     "authentication_failure", "authentication_success", "logout", "brute_force_attack", "data_access_anomaly",
-    "security_log_access", "permission_denied", "payment_security_event",
+    "security_log_access", "permission_denied", "password_changed", "payment_security_event",
 )  # fmt: skip
 """Values of the label ``event_type``; everything else counts as ``other``."""
 # The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.
