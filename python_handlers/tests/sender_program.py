@@ -4,7 +4,8 @@ from spool_helpers import python
 
 PROGRAM = """
 import atexit, logging, os, sys
-from logbastion.shipping import ShippingHandler, TcpTransport, processes
+from logbastion import processes
+from logbastion.shipping import ShippingHandler, TcpTransport
 address, ca, certificate, key, spool, what = sys.argv[1:]
 transport = TcpTransport(address, ca_file=ca, certificate_file=certificate, key_file=key)
 handler = ShippingHandler(transport, spool_directory=spool or None)

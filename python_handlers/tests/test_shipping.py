@@ -17,7 +17,8 @@ from conftest import eventually
 from sender_program import program
 from sink import Sink
 
-from logbastion.shipping import ShippingHandler, TcpTransport, processes
+from logbastion import processes
+from logbastion.shipping import ShippingHandler, TcpTransport
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.spool import Spool
 

@@ -25,9 +25,10 @@ from typing import Any, Final
 from logbastion.files import make_log_directory
 from logbastion.formatters import EventFormatter
 from logbastion.jsonsafe import safe_str
+from logbastion.processes import at_end_of_child, notice_fork, renew_after_fork
 from logbastion.rotating import RotatingFile
-from logbastion.shipping.processes import after_fork, at_end_of_child, notice_fork
 from logbastion.streams import AUDIT, SECURITY, stream_for
+from logbastion.unlocked import UnlockedHandler
 
 DEFAULT_FILENAME: Final = "logs/async-application.log"
 DEFAULT_MAX_BYTES: Final = 10 * 1024 * 1024
@@ -41,14 +42,7 @@ _TOLD_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.005
 
 _handlers: weakref.WeakSet[AsyncFileHandler] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for handler in list(_handlers):
-        handler._after_fork()  # the module's own class
-
-
-after_fork(_after_fork_in_child)
+renew_after_fork(_handlers, lambda handler: handler._after_fork())  # the module's own class
 
 
 class AsyncLoggingSetup:
@@ -80,7 +74,7 @@ class AsyncLoggingSetup:
         )
 
 
-class AsyncFileHandler(logging.Handler):
+class AsyncFileHandler(UnlockedHandler):
     """Puts each record's line into a bounded queue; one thread writes them to a file that rotates by size.
 
     The thread starts with the first record of a process. :meth:`close`, and with it :func:`logging.shutdown` and the
@@ -158,13 +152,6 @@ class AsyncFileHandler(logging.Handler):
             self._file.close()  # the child's copy of the descriptor
         self._file = RotatingFile(str(self._file.path), self._file.max_bytes, self._file.backup_count)
         self._begin()
-
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Do what :meth:`logging.Handler.handle` does, without holding the handler's lock while formatting."""
-        passed: bool | logging.LogRecord = self.filter(record)
-        if passed:
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put the record's line into the queue."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from logbastion.jsonsafe import safe_str, shortened
-from logbastion.shipping.processes import after_fork, at_end_of_child, notice_fork
+from logbastion.processes import after_fork, at_end_of_child, notice_fork
 from logbastion.streams import AUDIT, SECURITY, STREAMS, stream_for
 
 SUMMARY_EVENT_TYPE: Final = "log_rate_limit_summary"

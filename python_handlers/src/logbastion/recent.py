@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from logbastion.encoding import encode_line
 from logbastion.formatters import EventFormatter
 from logbastion.jsonsafe import safe_str, shortened
-from logbastion.shipping.processes import after_fork, notice_fork
+from logbastion.processes import notice_fork, renew_after_fork
+from logbastion.unlocked import UnlockedHandler
 
 DEFAULT_MAX_ENTRY_BYTES: Final = 8192
 _SMALLEST_ENTRY_BYTES: Final = 2048
@@ -21,14 +22,7 @@ _SMALLEST_ENTRY_BYTES: Final = 2048
 _SHORTEST_TEXT: Final = 64
 
 _handlers: weakref.WeakSet[CircularBufferHandler] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for handler in list(_handlers):
-        handler._after_fork()  # the module's own class
-
-
-after_fork(_after_fork_in_child)
+renew_after_fork(_handlers, lambda handler: handler._after_fork())  # the module's own class
 
 
 class _Entry(NamedTuple):
@@ -39,7 +33,7 @@ class _Entry(NamedTuple):
     line: str
 
 
-class CircularBufferHandler(logging.Handler):
+class CircularBufferHandler(UnlockedHandler):
     """Keeps the newest events in memory, as finished lines.
 
     The lines have passed the formatter and its gate, :class:`EventFormatter` unless another is set. No record, argument
@@ -103,13 +97,6 @@ class CircularBufferHandler(logging.Handler):
 
     def _after_fork(self) -> None:
         self._begin()
-
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Do what :meth:`logging.Handler.handle` does, without holding the lock while formatting and dumping."""
-        passed: bool | logging.LogRecord = self.filter(record)
-        if passed:
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record's line, and dump if it is time."""

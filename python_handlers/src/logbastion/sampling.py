@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from logbastion.jsonsafe import safe_str, shortened
-from logbastion.shipping.processes import after_fork, notice_fork
+from logbastion.processes import notice_fork, renew_after_fork
 
 OVERFLOW: Final = "<other event types>"
 """Under this name :meth:`LogSampler.pending` gives the calls of event types that were folded away."""
@@ -23,14 +23,7 @@ DEFAULT_MAX_EVENT_TYPES: Final = 1000
 _MAX_NAME_BYTES: Final = 1024
 
 _samplers: weakref.WeakSet[LogSampler] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for sampler in list(_samplers):
-        sampler._begin()  # the module's own class
-
-
-after_fork(_after_fork_in_child)
+renew_after_fork(_samplers, lambda sampler: sampler._begin())  # the module's own class
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 from logbastion.formatters import EventFormatter
 from logbastion.gate import Gate
 from logbastion.jsonsafe import safe_str
-from logbastion.shipping.processes import after_fork, at_end_of_child, notice_fork
+from logbastion.processes import at_end_of_child, notice_fork, renew_after_fork
 from logbastion.shipping.spool import Durability, LaneLimit, Spool
 from logbastion.shipping.spool.spool import DEFAULT_MEMORY_BYTES
 from logbastion.shipping.spool.writer import AT_EXIT
@@ -22,20 +22,14 @@ from logbastion.shipping.status import ShippingCounts, ShippingStatus
 from logbastion.shipping.transports.base import Transport
 from logbastion.shipping.worker import Publish, ShippingWorker
 from logbastion.streams import AUDIT, stream_for
+from logbastion.unlocked import UnlockedHandler
 
 _handlers: weakref.WeakSet[ShippingHandler] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for handler in list(_handlers):
-        handler._after_fork()  # the module's own class
-
-
 # After the spool's own, which was given when that was imported: it has forgotten the parent's files by then.
-after_fork(_after_fork_in_child)
+renew_after_fork(_handlers, lambda handler: handler._after_fork())  # the module's own class
 
 
-class ShippingHandler(logging.Handler):
+class ShippingHandler(UnlockedHandler):
     """Formats an event, passes it through the gate, appends it to the spool, and returns.
 
     A logging call never touches the network and never raises an ``Exception``. Once it has returned, the event survives
@@ -120,13 +114,6 @@ class ShippingHandler(logging.Handler):
 
     def _has_gate_besides(self, fmt: logging.Formatter | None) -> bool:
         return getattr(self, "_gate", None) is not None and fmt is not self.formatter
-
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Do what :meth:`logging.Handler.handle` does, without holding the handler's lock while formatting."""
-        passed: bool | logging.LogRecord = self.filter(record)
-        if passed:
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record's event."""

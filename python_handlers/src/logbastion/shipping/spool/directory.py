@@ -18,7 +18,7 @@ import struct
 import threading
 from typing import Final
 
-from logbastion.shipping.processes import after_fork
+from logbastion.processes import after_fork
 
 DIRECTORY_MODE: Final = 0o750
 FILE_MODE: Final = 0o600

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
-from logbastion.shipping.processes import after_fork
+from logbastion.processes import after_fork
 from logbastion.shipping.spool.adopted import AdoptedDirectory
 from logbastion.shipping.spool.directory import ProcessDirectory, process_directories, process_name
 from logbastion.shipping.spool.frames import Damage

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
+from logbastion.processes import not_in_fork
 from logbastion.shipping.destinations import Destination, Route, parse_destinations
-from logbastion.shipping.processes import not_in_fork
 from logbastion.shipping.transports.base import TransportError
 
 _HANDSHAKE_VERDICT: Final = 0.2

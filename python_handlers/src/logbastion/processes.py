@@ -1,4 +1,4 @@
-"""What shipping must know of the process that it is in: when it forks, whether it is a child, and how it will end."""
+"""What must be known of the process: when it forks, whether it is a child, and how it will end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import multiprocessing.util
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+_T = TypeVar("_T")
 _EXIT_PRIORITY: Final = -100
 """After everything else of :mod:`multiprocessing`, which may log."""
 _FORK_WAITS: Final = 0.5
@@ -49,6 +51,16 @@ def _after_fork_in_parent() -> None:
 def after_fork(hook: Callable[[], None]) -> None:
     """Have a hook called in the child of every fork, after those that were given before."""
     _hooks.append(hook)
+
+
+def renew_after_fork(instances: weakref.WeakSet[_T], renew: Callable[[_T], object]) -> None:
+    """Have ``renew`` called with each of these instances in the child of every fork, after the hooks before."""
+
+    def hook() -> None:
+        for instance in list(instances):
+            renew(instance)
+
+    after_fork(hook)
 
 
 def notice_fork() -> None:
