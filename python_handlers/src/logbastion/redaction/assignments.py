@@ -31,6 +31,7 @@ _LONGEST_PHRASE: Final = 200
 _NOTHING: Final = frozenset(
     {
         *("none", "null", "nil", "true", "false", "yes", "no", "sim", "nao", "ok", "n/a", "-"),
+        *("must", "should", "cannot", "can", "not", "is"),
         *("empty", "missing", "required", "invalid", "expired", "undefined", "unknown", "redacted"),
         *("***", "****", "*****", "********", "<redacted>", "[filtered]"),
     }
@@ -42,6 +43,7 @@ _SIGNED: Final = re.compile(r"\s?[\"']?((?=[A-Za-z+/=_\-]{0,40}[0-9])[A-Za-z0-9+
 _OPAQUE: Final = re.compile(
     r"\s?[\"']?((?=[A-Za-z0-9_\-]{0,40}[0-9])(?=[A-Za-z0-9_\-]{0,40}[A-Z])(?=[A-Za-z0-9_\-]{0,40}[a-z])[A-Za-z0-9_\-]{20,})"
 )
+_OF: Final = frozenset({"do", "da", "de", "dos", "das", "of", "for"})
 _QUALIFIERS: Final = frozenset(
     {
         *("provisoria", "temporaria", "nova", "novo", "atual", "actual", "antiga", "antigo", "inicial", "mestra"),
@@ -99,6 +101,8 @@ def _named_before(text: str, place: int, classification: Classification) -> Kind
     while kind is None and len(words) > 1 and folded(words[-1]) in _QUALIFIERS:
         words.pop()
         kind = classification.kind_of(words[-1])
+    if kind is None and len(words) > 2 and folded(words[-2]) in _OF:  # noqa: PLR2004 - "senha do aluno: ..."
+        kind = classification.kind_of(words[-3])
     if kind is None and len(words) > 1:
         kind = next(
             (found for count in range(2, len(words) + 1) if (found := classification.kind_of_phrase(words[-count:]))),
@@ -202,7 +206,8 @@ def _trimmed(text: str, start: int, end: int, kind: Kind) -> Finding | None:
 
 
 def _says_nothing(value: str, kind: Kind) -> bool:
-    if folded(value) in _NOTHING:
+    plain = folded(value)
+    if plain in _NOTHING or plain.startswith(("nao ", "not ", "sem ")):
         return True
     # "E-mail: ..." in prose is followed by an address or by words; the address is found for itself.
     return kind.value == "email" and "@" not in value and "%40" not in value

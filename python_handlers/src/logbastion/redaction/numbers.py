@@ -11,10 +11,13 @@ from logbastion.cards import has_scheme, is_card_number
 from logbastion.redaction.markers import Finding
 
 # One class between two digits, so that there is one way only to match: the time is linear.
-_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ .\-/()\u00a0\u2009\u202f]{0,3}\d){7,}(?![0-9A-Za-z])")
+_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7,}(?![0-9A-Za-z])")
 _GROUP: Final = re.compile(r"\d+")
 _IBAN: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){11,42}")
 _NIF_WITH_COUNTRY: Final = re.compile(r"(?<![0-9A-Za-z])[Pp][Tt][ \-]?(\d{9})(?!\d)")
+_GLUED: Final = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
+_NIB_DIGITS: Final = 21
+_NIB_GROUPS: Final = ((21,), (4, 4, 11, 2), (4, 4, 4, 4, 4, 1))
 _NOT_ALNUM: Final = re.compile(r"[^0-9A-Za-z]+")
 
 # Lengths from the ISO 13616 registry; other countries have none.
@@ -52,6 +55,10 @@ def find_numbers(text: str) -> Iterator[Finding]:
     """Yield what digits give away. To be asked only of texts that have eight digits near to each other."""
     for run in _RUN.finditer(text):
         yield from _in_run(run.group(), run.start(), text)
+    for match in _GLUED.finditer(text):  # also between letters, where it is no word of its own
+        digits = _ascii_digits(match.group())
+        if has_scheme(digits) and is_card_number(digits):
+            yield Finding(match.start(), match.end(), "card")
     for match in _NIF_WITH_COUNTRY.finditer(text):
         if is_nif(match.group(1)):
             yield Finding(match.start(), match.end(), "nif")
@@ -73,7 +80,7 @@ def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
         digits, best = "", None
         for last in range(first, min(first + _MOST_GROUPS, len(groups))):
             digits += _ascii_digits(run[groups[last][0] : groups[last][1]])
-            if len(digits) > _LONGEST_CARD:
+            if len(digits) > _NIB_DIGITS:
                 break
             if len(digits) < _NATIONAL:
                 continue
@@ -110,6 +117,8 @@ def _kind_of(digits: str, groups: tuple[int, ...]) -> str | None:
         return "phone" if groups in _PHONE_GROUPS and is_portuguese_phone(digits) else None
     if _SHORTEST_CARD <= len(digits) <= _LONGEST_CARD:
         return "card" if has_scheme(digits) and is_card_number(digits) else None
+    if groups in _NIB_GROUPS:
+        return "iban" if int(digits + "252950") % 97 == 1 else None  # as PT50 before it: P is 25, T is 29
     if len(digits) == _NATIONAL + 3 and digits.startswith("351") and is_portuguese_phone(digits[3:]):
         return "phone"
     return None

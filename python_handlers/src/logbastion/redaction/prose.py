@@ -16,24 +16,27 @@ _ACCESS: Final = (
 )
 _NAMES: Final = (
     *("passwords?", "passwd", "pwd", "passphrase", "passcode", "senhas?", "palavras?[ \\-]passe", "segredo", "secret"),
-    *("api[ \\-]key", "chave(?: da| de)? api", "tokens?", "session(?: id| key)?", "cookie"),
+    *("api[ \\-]key", "chave(?: da| de)? api", "tokens?", "session(?:[ _]?id|[ _]key)?", "cookie"),
     *("cvv2?", "cvc2?", "c[o\u00f3]digo de seguran[c\u00e7]a", "security code"),
     *("otp", "totp", "pin", "2fa(?: code)?", "mfa(?: code)?", "one[ \\-]time (?:code|password|passcode)"),
     *("(?:verification|confirmation|login|auth(?:entication)?) code", "security pin"),
     f"c[o\u00f3]digo(?: (?:de|do|da) (?:{_ACCESS})| sms| otp)?",
     "code",
+    *("tel(?:efone|em[o\u00f3]vel|m|f)?", "phone(?: number)?", "contact(?:o|o telef[o\u00f3]nico)?"),
 )
 _NAME: Final = re.compile(rf"(?i)(?<![{_LETTERS}])({'|'.join(_NAMES)})(?![{_LETTERS}])")
 _JOINS: Final = (
-    *("is", "was", "are", "\u00e9", "e", "era", "foi", "of", "for", "set to", "changed to", "alterada para"),
-    *("definida como", "para", ":", "=", "->", "with", "com", "no", "number", "n\\.?\u00ba", "user", "utilizador"),
+    *("is", "was", "are", "\u00e9", "e", "era", "foi", "of", "for", "from", "to", "set to", "changed to"),
+    *("alterada para", "definida como", "para", ":", "=", "->", "with", "com", "no", "number", "n\\.?\u00ba"),
+    *("user", "utilizador"),
 )
 _QUALIFIERS: Final = (
     *("provis[o\u00f3]ria", "tempor[a\u00e1]ria", "nova", "novo", "actual", "atual", "antiga", "inicial"),
     *("temporary", "new", "old", "current", "initial"),
 )
 _JOIN: Final = re.compile(
-    rf"(?i)(?:[ \t](?:{'|'.join(_QUALIFIERS)}))?[ \t:]{{1,3}}(?:(?:{'|'.join(_JOINS)})[ \t]{{1,3}}){{0,3}}[\"'`(\[]?"
+    rf"(?i)\.?(?:[ \t](?:{'|'.join(_QUALIFIERS)})|(?P<whose>(?:[ \t]d[aoe]s? [{_LETTERS}]{{1,20}}){{1,2}}))?"
+    rf"[ \t:]{{1,3}}(?:(?:{'|'.join(_JOINS)})[ \t]{{1,3}}){{0,3}}[\"'`(\[]?"
 )
 _NEXT: Final = re.compile(r"[^\s\"'`]{3,256}")
 _CODE: Final = re.compile(r"(?<!\d)\d{3}[ \-]?\d{0,5}(?!\w|%|[.,:/\-]\d)")
@@ -41,39 +44,31 @@ _CODE_FIRST: Final = re.compile(
     rf"(?i)(?<![\w.,/:%-])(\d{{3,4}}[ \-]?\d{{0,4}}) (?:is|as|\u00e9|como) (?:your|the|o|o seu|o teu|seu|teu) "
     rf"(?:[{_LETTERS}\-]{{1,20}} ){{0,3}}(?:code|c[o\u00f3]digo|pin|otp|passcode)\b"
 )
+_PHONE: Final = re.compile(r"\+?\(?\d(?:[ .\-()]{0,3}\d){6,14}(?![\w])")
+_COPULAS: Final = re.compile(r"(?i)(?:is|was|\u00e9|era|foi|to|para|=|:|->)[ \t]{1,3}[\"'`(\[]?\Z")
+_SAID_OF_PASSWORDS: Final = frozenset(
+    {
+        *("required", "invalid", "incorrect", "wrong", "weak", "missing", "empty", "correct", "valid", "too", "not"),
+        *("the", "same", "different", "unset", "reset", "blank", "none", "null", "now", "about", "your", "their"),
+        *("his", "her", "safe", "secure", "strong", "short", "long", "old", "new", "never", "only", "that", "this"),
+        *("and", "continue", "log", "login", "proceed", "change", "access", "enter", "sign", "confirm", "email"),
+        *("user", "users", "invalida", "obrigatoria", "incorreta", "incorrecta", "errada", "fraca", "valida"),
+        *("correta", "diferente", "igual", "muito", "demasiado", "segura", "curta", "longa", "nula", "vazia", "sua"),
+        *("mesma", "nova", "antiga", "sempre", "nunca", "necessaria", "entrar", "aceder", "continuar", "confirmar"),
+        *("esta", "essa", "todos", "cada"),
+    }
+)
+_PARTICIPLES: Final = ("ed", "ing", "ada", "adas", "ado", "ida", "ido", "able", "vel", "ous", "ory", "orio", "oria")
+_AND_THEN: Final = re.compile(r"(?i)[\"']?[ \t](?:to|para|->|por|=>)[ \t][\"']?([^\s\"']{3,256})")
 _CODE_NAMES: Final = ("code", "codigo")
 _SENT_TO_SOMEBODY: Final = re.compile(
-    r"(?i)\b(?:your|seu|sua|teu|login|log-in|sign-?in|sms|enviado|enter|introduza|insira|use)\b"
+    r"(?i)\b(?:your|seu|sua|teu|login|log-in|sign-?in|sms|enviado|enter|introduza|insira|use|entrar|aceder|confirmar|validar|autenticar)\b"
 )
 _OTHER_CODES: Final = (
     *("status", "error", "erro", "exit", "return", "response", "resposta", "http", "postal", "zip", "barras", "bar"),
-    *(
-        "country",
-        "pa[i\u00ed]s",
-        "produto",
-        "product",
-        "color",
-        "cor",
-        "area",
-        "source",
-        "reason",
-        "motivo",
-        "promo\\w*",
-    ),
-    *(
-        "desconto",
-        "discount",
-        "turma",
-        "curso",
-        "course",
-        "disciplina",
-        "aluno",
-        "escola",
-        "school",
-        "fonte",
-        "retorno",
-    ),
-    *("estado", "de erro"),
+    *("country", "pa[i\u00ed]s", "produto", "product", "color", "cor", "area", "source", "reason", "motivo"),
+    *("promo\\w*", "desconto", "discount", "turma", "curso", "course", "disciplina", "aluno", "escola", "school"),
+    *("fonte", "retorno", "estado", "de erro"),
 )
 _OTHER_CODE: Final = re.compile(rf"(?i)(?<![{_LETTERS}])(?:{'|'.join(_OTHER_CODES)})[ \t]*\Z")
 _WORD: Final = re.compile(rf"[{_LETTERS}]+[.,:;!?)]*")
@@ -81,11 +76,13 @@ _TRAILING: Final = ",;.)]} \t"
 _SIGNS: Final = "!@#$%^&*+=?~"
 _SHORTEST: Final = 4
 _SHORTEST_TOKEN: Final = 8
+_LONGEST_QUOTE: Final = 256
 _KINDS: Final = (
     (("passw", "pwd", "passp", "passc", "senha", "palavra", "segredo", "secret"), "password"),
     (("api", "chave", "token"), "secret"),
     (("session", "cookie"), "session"),
     (("cvv", "cvc", "codigo de seg", "security code"), "card_check"),
+    (("tel", "phone", "contact"), "phone"),
 )
 
 
@@ -99,18 +96,50 @@ def find_prose(text: str) -> Iterator[Finding]:
         start = join.end() if join else name.end()
         if start == name.end() and text[start : start + 1] not in ("(", "[", '"', "'"):
             continue
+        if join and join["whose"] and not _COPULAS.search(text, name.end(), start):
+            continue  # "a senha do utilizador 17 expira"
         kind = next((kind for begins, kind in _KINDS if word.startswith(begins)), "code")
-        if kind in ("code", "card_check"):
+        if kind == "phone":
+            number = _PHONE.match(text, start)
+            if number:
+                yield Finding(number.start(), number.end(), kind)
+        elif kind in ("code", "card_check"):
             code = _CODE.match(text, start)
             if code and _is_code(text, name, word):
                 yield Finding(code.start(), code.end(), kind)
-            continue
-        following = _NEXT.match(text, start)
-        if following and not following.group().startswith(MARK) and _is_no_word(following.group(), kind):
-            end = following.end()
-            while end > start and text[end - 1] in _TRAILING:
-                end -= 1
-            yield Finding(start, end, kind)
+        else:
+            yield from _secret_words(text, name.end(), start, kind)
+
+
+def _secret_words(text: str, after_name: int, start: int, kind: str) -> Iterator[Finding]:
+    """Yield the word behind the name of a secret, and the one that it was changed to."""
+    opening = text[start - 1]
+    if kind == "password" and opening in "\"'`" and text[start : start + len(MARK)] != MARK:
+        closing = text.find(opening, start, start + _LONGEST_QUOTE)
+        if closing > start:
+            yield Finding(start, closing, kind)
+            return
+    following = _NEXT.match(text, start)
+    if following is None or following.group().startswith(MARK):
+        return
+    said = bool(_COPULAS.search(text, after_name, start))
+    if not _is_no_word(following.group(), kind) and not (kind == "password" and said and _may_be_a_password(following)):
+        return
+    end = following.end()
+    while end > start and text[end - 1] in _TRAILING:
+        end -= 1
+    yield Finding(start, end, kind)
+    then = _AND_THEN.match(text, end)
+    if then and _is_no_word(then.group(1), kind):
+        yield Finding(then.start(1), then.end(1), kind)
+
+
+def _may_be_a_password(following: re.Match[str]) -> bool:
+    """Tell "the password is dragon" from "the password is required": not by a word that is said of passwords."""
+    word = folded(following.group().rstrip(_TRAILING + "!?:"))
+    if len(word) <= _SHORTEST or not word.isalpha() or word in _SAID_OF_PASSWORDS:
+        return False
+    return not word.endswith(_PARTICIPLES)
 
 
 def _is_code(text: str, name: re.Match[str], word: str) -> bool:

@@ -13,13 +13,14 @@ from logbastion.redaction.assignments import find_assignments
 from logbastion.redaction.classification import Classification
 from logbastion.redaction.markers import MARK, MARKER, Finding, marker
 from logbastion.redaction.numbers import find_numbers
+from logbastion.redaction.pairs import find_pairs, find_sql_arguments
 from logbastion.redaction.prose import find_prose
 from logbastion.redaction.tokens import find_pem, find_schemes, find_tokens, find_url_credentials
 
 Pseudonym = Callable[[str, str], "str | None"]
 """Takes a kind and a value; returns a keyed pseudonym of digits, small letters and colons, or None without a key."""
 
-_EIGHT_DIGITS: Final = re.compile(r"\d(?:[ .\-/()\u00a0\u2009\u202f]{0,3}\d){7}")
+_EIGHT_DIGITS: Final = re.compile(r"\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
 _IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}[ \-\u00a0]?[0-9A-Za-z]{4}")
 _LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
 _ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
@@ -131,8 +132,12 @@ class TextRedactor:
             found += find_emails(text)
         if _LONG_WORD.search(text):
             found += find_tokens(text)
-            if "-----BEGIN " in text:
-                found += find_pem(text)
+        if "-----BEGIN" in text:
+            found += find_pem(text)
+        if "</" in text or "', " in text or '", ' in text or " -" in text or "',\"" in text or "','" in text:
+            found += find_pairs(text, self._classification)
+        if "; args=" in text:
+            found += find_sql_arguments(text)
         if not text.isalpha() and (_EIGHT_DIGITS.search(text) or _IBAN_START.search(text)):
             found += find_numbers(text)
         lower = text.lower()
@@ -172,11 +177,11 @@ class TextRedactor:
 
     def _inside_encodings(self, text: str, stream: str, layer: int) -> str:
         r"""Redact what ``%40``, ``+``, ``\u0040``, ``\/`` or ``&#64;`` hides: such a piece is written plainly."""
+        if "\\u00" in text or "\\/" in text:
+            text = self._decoded(text, _unescaped, stream, layer)
         if "%" in text and _PERCENT.search(text):
             text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted, stream, layer), text)
             text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
-        if "\\u00" in text or "\\/" in text:
-            text = self._decoded(text, _unescaped, stream, layer)
         if "&#" in text:
             text = self._decoded(text, _without_entities, stream, layer)
         return text
@@ -220,6 +225,9 @@ def _may_name_a_secret(lower: str) -> bool:
         or "pin" in lower
         or "2fa" in lower
         or "mfa" in lower
+        or "tel" in lower
+        or "phone" in lower
+        or "contact" in lower
     )
 
 

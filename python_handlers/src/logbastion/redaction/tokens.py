@@ -41,8 +41,9 @@ _WEBHOOK: Final = re.compile(
 )
 _SCHEME: Final = re.compile(r"(?i)(?<![A-Za-z])(bearer|basic|digest|negotiate|apikey|token)[ \t]{1,3}")
 _SCHEME_VALUE: Final = re.compile(r"[A-Za-z0-9+/=._~\-:|]{6,}")
-_PEM_BEGIN: Final = re.compile(r"-{5}BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|PRIVATE KEY BLOCK)-{5}")
-_PEM_END: Final = re.compile(r"-{5}END [A-Z0-9 ]{0,40}(?:PRIVATE KEY|PRIVATE KEY BLOCK)-{5}")
+# "+" stands for a space in forms.
+_PEM_BEGIN: Final = re.compile(r"-{5}BEGIN[ +][A-Z0-9 +]{0,40}PRIVATE[ +]KEY(?:[ +]BLOCK)?-{5}")
+_PEM_END: Final = re.compile(r"-{5}END[ +][A-Z0-9 +]{0,40}PRIVATE[ +]KEY(?:[ +]BLOCK)?-{5}")
 _AUTHORITY_END: Final = re.compile(r"[/?#\s\"'<>]")
 _LONGEST_AUTHORITY: Final = 512
 _SURE_LENGTH: Final = 20

@@ -1,0 +1,47 @@
+"""Finds values whose name stands before them without ``=`` or ``:``: elements, pairs in tuples, options of commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from logbastion.redaction.classification import Classification
+from logbastion.redaction.markers import MARK, Finding
+
+_ELEMENT: Final = re.compile(r"<([\w.\-]{1,64}(?::[\w.\-]{1,64})?)(?:\s[^<>]{0,200})?>([^<>]{1,4096})</")
+_PAIR: Final = re.compile(r"(['\"])([\w.$\- ]{1,64})\1\s?,\s?[bru]?(['\"])")
+_OPTION: Final = re.compile(r"(?<!\S)--?([A-Za-z][\w\-]{1,63})\s+(?!-)([^\s\"']{1,256})")
+_MYSQL_PASSWORD: Final = re.compile(r"(?i)(?:mysql|mariadb)\w{0,16}\s[^\r\n]{0,200}?(?<=\s)-p([^\s\-][^\s]{0,255})")
+_CURL_USER: Final = re.compile(r"(?<!\S)(?:-u|--user)\s+([^\s:]{1,128}:[^\s]{1,256})")
+_SQL_ARGUMENTS: Final = re.compile(r"; args=(\((?:[^()]|\([^()]{0,2000}\)){1,20000}\)|\[[^\[\]]{1,20000}\])(?=;|\s*\Z)")
+
+
+def find_pairs(text: str, classification: Classification) -> Iterator[Finding]:
+    """Yield values of classified names in XML, in tuples of two texts, and behind options of commands."""
+    if "</" in text:
+        for match in _ELEMENT.finditer(text):
+            yield from _named(classification, match.group(1), match.start(2), match.end(2), match.group(2))
+    if "'" in text or '"' in text:
+        for match in _PAIR.finditer(text):
+            end = text.find(match.group(3), match.end())
+            if end > match.end():
+                yield from _named(classification, match.group(2), match.end(), end, text[match.end() : end])
+    if "-" in text:
+        for match in _OPTION.finditer(text):
+            yield from _named(classification, match.group(1), match.start(2), match.end(2), match.group(2))
+        for pattern in (_MYSQL_PASSWORD, _CURL_USER):
+            for match in pattern.finditer(text):
+                yield Finding(match.start(1), match.end(1), "password")
+
+
+def find_sql_arguments(text: str) -> Iterator[Finding]:
+    """Yield the parameters that Django writes behind a statement, as ``; args=(...)``."""
+    for match in _SQL_ARGUMENTS.finditer(text):
+        yield Finding(match.start(1), match.end(1), "sql_parameters")
+
+
+def _named(classification: Classification, name: str, start: int, end: int, value: str) -> Iterator[Finding]:
+    kind = classification.kind_of(name.rpartition(":")[2])
+    if kind is not None and kind.in_text and not value.startswith(MARK) and value.strip():
+        yield Finding(start, end, kind.kind)
