@@ -123,6 +123,19 @@ def test_a_batch_in_memory_is_not_released():
     spool.close()
 
 
+def test_fullness_is_that_of_the_fullest_stream(tmp_path):
+    spool = Spool(tmp_path / "spool", limits={"application": small(DropNewest(), 1024)})
+    assert spool.fullness == 0
+    put(spool, 0, 1000)
+    put(spool, 0, 10, stream="debug")
+    assert spool.fullness == spool.lanes["application"].bytes / (1024 * KIB) > 0.1
+    spool.close()
+    memory = Spool(None, memory_bytes=1024 * KIB)
+    put(memory, 0, 500)
+    assert memory.fullness == memory.memory_bytes / (1024 * KIB * 2 // 8) > 0.2
+    memory.close()
+
+
 def test_a_batch_has_bounds(spool):
     put(spool, 0, 100, size=1000)
     assert len(spool.read(7, 256 * KIB).events) == 7

@@ -212,6 +212,11 @@ class Spool:
         return adopted + sum(lane.bytes for lane in self.lanes.values())
 
     @property
+    def fullness(self) -> float:
+        """The share of its room that the fullest stream uses, on the disk or in memory; 0 to 1."""
+        return max(lane.fullness for lane in self.lanes.values())
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes of events that wait in memory."""
         return sum(lane.memory_bytes for lane in self.lanes.values())

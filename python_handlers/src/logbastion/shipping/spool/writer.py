@@ -73,6 +73,11 @@ class WritableLane(Lane):
         self._suspect = False
         self._retry_at = 0.0
 
+    @property
+    def fullness(self) -> float:
+        """The share of its room that it uses, on the disk or in memory, whichever is larger; 0 to 1."""
+        return max(self.bytes / self._limit, self.memory_bytes / max(1, self._memory_limit))
+
     def append(self, payload: bytes, wait: bool = True) -> bool | None:
         """Keep an event; see :meth:`logbastion.shipping.spool.Spool.append`. None when the lane has ended."""
         with self.lock:
