@@ -177,5 +177,6 @@ def test_the_filter_fails_closed(by_hand, logger, monkeypatch):
 
 
 def test_the_filter_survives_wrong_arguments(by_hand, logger):
-    logger.info("%d a@b.pt", "x")
+    (handler,) = [found for found in logger.handlers if found.filters]
+    handler.handle(logging.LogRecord(logger.name, 20, "f", 1, "%d a@b.pt", ("x",), None))
     assert by_hand == [f"{logger.name} %d [redacted:email] (the arguments do not fit: TypeError)"]
