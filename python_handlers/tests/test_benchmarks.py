@@ -75,6 +75,16 @@ def test_the_table_adds_losses_up_and_says_what_was_in_clear():
     assert "SocketHandler (pickle) (plain)" in shown
 
 
+def test_the_table_of_a_document_has_the_same_cells():
+    from benchmarks.shipping.table import table
+
+    results = {"socket": {"outage": [{**LOSS, "caller_us": {"maximum": 5.0}}]}}
+    head, rule, row, *_ = table(results, markdown=True).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:2] == ["SocketHandler (pickle) (plain)", "3 / 10"]
+    assert head.count("|") == rule.count("|") == row.count("|")
+
+
 def run(tmp_path, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.shipping", "--output", str(tmp_path / "made" / "bench.json"), *arguments],

@@ -64,6 +64,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--minutes", type=float, default=60, help="after which no further measure is begun (default: 60)"
     )
     parser.add_argument("--output", type=Path, default=Path("build/bench-shipping.json"), help="default: %(default)s")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="print the tables of an earlier run's file, and end"
+    )
     options = parser.parse_args(arguments)
     if options.repeat is None:
         options.repeat = 1 if options.quick else 3
@@ -145,6 +148,9 @@ def run(options: argparse.Namespace, directory: Path) -> tuple[Results, bool]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, write the file; return the exit code."""
     options = _arguments(arguments)
+    if options.markdown:
+        print(table(json.loads(options.markdown.read_text(encoding="utf-8"))["results"], markdown=True))
+        return 0
     machine = _machine()
     with tempfile.TemporaryDirectory(prefix="bench-shipping-") as directory:
         results, complete = run(options, Path(directory))

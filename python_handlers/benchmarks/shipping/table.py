@@ -84,8 +84,20 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def table(results: Results) -> str:
-    """Return the tables; a value is the median of its rounds, losses and doubles are the sum of all."""
+def _in_markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cell.replace("\n", "<br>") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|---|" + "---:|" * (len(rows[0]) - 1))
+    return "\n".join(lines)
+
+
+def table(results: Results, *, markdown: bool = False) -> str:
+    """Return the tables; a value is the median of its rounds, losses and doubles are the sum of all.
+
+    Args:
+        results: of a run.
+        markdown: whether they are for a document and not for a terminal.
+
+    """
     parts = []
     for columns in (_SPEED, _TROUBLE):
         used = [column for column in columns if any(column[1] in measures for measures in results.values())]
@@ -95,7 +107,7 @@ def table(results: Results) -> str:
         for name, measures in results.items():
             title = SETUPS[name].title + ("" if SETUPS[name].tls or not SETUPS[name].patience else " (plain)")
             rows.append([title, *(_cell(measures.get(measure, []), figure) for _, measure, figure in used)])
-        parts.append(_aligned(rows))
+        parts.append(_in_markdown(rows) if markdown else _aligned(rows))
     notes = (
         '"plain": cannot speak TLS, measured in clear on loopback; all others over TLS.\n'
         '"lost of": of the events whose logging call had returned; after kill -9 and exit, a successor of the process\n'
