@@ -179,6 +179,7 @@ def expiring(tmp_path_factory):
 
     def make(*days):
         path = directory / "-".join(map(str, days))
+        path.unlink(missing_ok=True)
         now = datetime.datetime.now(UTC)
         for day in days:
             end = now + datetime.timedelta(days=day)
@@ -197,9 +198,9 @@ class TestCertificates:
     def test_the_one_that_expires_first_counts(self, expiring, days, found):
         assert ids(certificate_findings(str(expiring(*days)), "production")) == found
 
-    @pytest.mark.parametrize("days", [10_000, 40_000])
+    @pytest.mark.parametrize("days", [-10_000, 1000, 40_000])
     def test_both_forms_of_dates_are_read_as_openssl_does(self, expiring, days):
-        path = expiring(days)  # from 2050 on a date is a GeneralizedTime
+        path = expiring(days)  # in the last century, in this one, and after 2049 as a GeneralizedTime
         text = ssl._ssl._test_decode_cert(str(path))["notAfter"]
         assert [date.timestamp() for date in expiry_dates(path.read_text())] == [ssl.cert_time_to_seconds(text)]
 
@@ -213,11 +214,9 @@ class TestCertificates:
         path = tmp_path / "damaged"
         path.write_text("nothing")
         assert ids(certificate_findings(str(path), "production")) == ["W099"]
-        outcomes = set()
         for length in range(0, len(der), 7):
             path.write_text(ssl.DER_cert_to_PEM_cert(der[:length]))
-            outcomes.update(ids(certificate_findings(str(path), "production")))
-        assert outcomes == {"W099"}
+            assert ids(certificate_findings(str(path), "production")) == ["W099"], length
 
     def test_a_missing_one(self, tmp_path):
         assert ids(certificate_findings(str(tmp_path / "none"), "production")) == ["E041"]
