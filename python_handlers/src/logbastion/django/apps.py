@@ -1,4 +1,4 @@
-"""``INSTALLED_APPS = ["logbastion.django", ...]``: applies the settings and logs what Django signals."""
+"""``INSTALLED_APPS = ["logbastion.django", ...]``: applies the settings, logs what Django signals, registers checks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from logbastion.django.options import apply_settings, signals_are_on
 class LogbastionConfig(AppConfig):  # type: ignore[misc, unused-ignore] # Django may be without types
     """Reads ``LOGBASTION_TRUSTED_PROXIES`` and ``LOGBASTION_PSEUDONYM_KEYS_FILE``, and connects the signals.
 
+    The system checks of :mod:`logbastion.django.checks` are registered, too.
     ``LOGBASTION_SIGNALS = False`` leaves the signals alone, for a team that logs log-ins itself.
     """
 
@@ -25,6 +26,9 @@ class LogbastionConfig(AppConfig):  # type: ignore[misc, unused-ignore] # Django
 
         """
         apply_settings()
+        from logbastion.django import checks  # noqa: PLC0415 - they read settings that are complete only now
+
+        checks.register()
         if signals_are_on():
             from logbastion.django import signals  # noqa: PLC0415 - the models are there only now
 

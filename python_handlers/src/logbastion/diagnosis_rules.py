@@ -1,0 +1,174 @@
+"""What is judged about an installation: one table of rules, one finding for each breach.
+
+The number names the rule and the letter its level, so that silencing a warning of development
+(``SILENCED_SYSTEM_CHECKS``) does not silence the error of production. ``staging`` and ``production`` are the strict
+environments; in the others a rule has its second level, or is silent.
+
+=====  ======  =========  ========================================================================================
+Rule   Strict  Otherwise  Found when
+=====  ======  =========  ========================================================================================
+001    E001    silent     ``DEBUG`` is on. OWASP ASVS 5.0, 13.4.2.
+002    W002    W002       ``CorrelationIdMiddleware`` is missing in ``MIDDLEWARE``, or not the first. ASVS 16.2.1.
+003    E003    W003       A URL pattern captures log-in data, such as ``<token>``. ASVS 14.2.1.
+004    W004    silent     The default cache is one for each process, or none. ASVS 6.3.1.
+005    E005    W005       No handler of the root logger passes the gate: ``LOGGING`` is not made with it. 16.2.5.
+010    W010    W010       The environment's name is none of the four known ones; it counts as not strict.
+020    E020    W020       The log directory gives others a right. PCI DSS v4.0.1, 10.3.1 and 10.3.2; ASVS 16.4.2.
+021    E021    W021       A file in the log directory gives others a right. The same.
+022    W022    W022       A file in the log directory belongs to somebody else than the directory.
+023    E023    W023       The spool directory gives others a right. As 020.
+030    E030    silent     No file of pseudonym keys is named. GDPR, Art. 4(5) and 32(1)(a).
+031    E031    W031       The file of pseudonym keys cannot be used: it is missing, open, or has no valid key.
+040    E040    W040       A private key or the file of a password, API key or token is open to others. ASVS 13.3.2.
+041    E041    W041       A file that the configuration names is missing.
+042    E042    W042       A certificate has expired. ASVS 12.3.1; RFC 5280, 4.1.2.5.
+043    W043    W043       A certificate expires within 14 days.
+050    E050    W050       A handler writes records that have not passed the redaction. ASVS 16.2.5.
+051    E051    W051       A handler sends records over the network without TLS. ASVS 12.3.1 and 16.4.3.
+099    W099    W099       Something could not be looked at.
+=====  ======  =========  ========================================================================================
+
+Rules 001 to 005 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Level = Literal["error", "warning"]
+ENVIRONMENTS: Final = ("development", "test", "staging", "production")
+"""The known environments. Others may be used and are judged like ``development``, with a warning."""
+STRICT_ENVIRONMENTS: Final = frozenset({"staging", "production"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Args:
+        strict: the level in a strict environment.
+        otherwise: the level in the others; None is silent.
+        hint: a sentence that says what to do.
+
+    """
+
+    strict: Level
+    otherwise: Level | None
+    hint: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One breach of a rule.
+
+    Args:
+        id: such as ``logbastion.E001``.
+        level: ``error`` or ``warning``.
+        message: a sentence that says what was found. It never holds the content of a file.
+        hint: a sentence that says what to do.
+
+    """
+
+    id: str
+    level: Level
+    message: str
+    hint: str
+
+
+RULES: Final[dict[int, Rule]] = {
+    1: Rule("error", None, "Set DEBUG = False: its error pages show settings and local variables to whoever asks."),
+    2: Rule(
+        "warning",
+        "warning",
+        "Put 'logbastion.django.middleware.CorrelationIdMiddleware' first in MIDDLEWARE: what runs before it has no "
+        "correlation id.",
+    ),
+    3: Rule(
+        "error",
+        "warning",
+        "Send it in a header or in the body: paths are kept by proxies, browsers and access logs.",
+    ),
+    4: Rule(
+        "warning",
+        None,
+        "Use a cache that all workers share, such as Redis or Memcached: attempts that are spread over the workers are "
+        "not counted together otherwise.",
+    ),
+    5: Rule("error", "warning", "Set LOGGING = logbastion.logging_config(...), and leave LOGGING_CONFIG as it is."),
+    10: Rule(
+        "warning",
+        "warning",
+        f"Use one of {', '.join(ENVIRONMENTS)}; where the data are real, staging or production.",
+    ),
+    20: Rule("error", "warning", "Run chmod 0750 on it (2750 keeps the group of new files)."),
+    21: Rule("error", "warning", "Run chmod 0640 on it, and find out which program made it."),
+    22: Rule(
+        "warning",
+        "warning",
+        "Run chown on it, and run manage.py and the application as the same user: otherwise one cannot write what the "
+        "other has made.",
+    ),
+    23: Rule("error", "warning", "Run chmod 0750 on it: the events that wait there are those of the logs."),
+    30: Rule(
+        "error",
+        None,
+        "Make a key with logbastion.pseudonym_keys.add_key, and name its file in LOGBASTION_PSEUDONYM_KEYS_FILE: "
+        "without one the events of a person cannot be joined without the name.",
+    ),
+    31: Rule(
+        "error",
+        "warning",
+        "Make a key with logbastion.pseudonym_keys.add_key if there is none; the file has mode 0600, or 0640 for the "
+        "application's group.",
+    ),
+    40: Rule(
+        "error",
+        "warning",
+        "Run chmod 0600 on it (0640 when the application reads it as a member of the group), and replace the secret if "
+        "others could read it.",
+    ),
+    41: Rule("error", "warning", "Put the file there, or correct the path."),
+    42: Rule("error", "warning", "Renew it: nothing can be sent with it."),
+    43: Rule("warning", "warning", "Renew it before that day: nothing can be sent with an expired one."),
+    50: Rule(
+        "error",
+        "warning",
+        "Remove the handler, give it an EventFormatter, or add a logbastion.RedactionFilter as the last of its "
+        "filters.",
+    ),
+    51: Rule(
+        "error",
+        "warning",
+        "Send with logbastion's ingest, which demands TLS, or to a daemon on this host that does; for HTTPHandler and "
+        "SMTPHandler set `secure`.",
+    ),
+    99: Rule("warning", "warning", "Run this as the application's user, and look at it by hand if that does not help."),
+}
+
+
+def identifier(number: int, level: Level) -> str:
+    """Return the id of a rule's finding, such as ``logbastion.E001``."""
+    return f"logbastion.{level[0].upper()}{number:03}"
+
+
+def is_strict(environment: str) -> bool:
+    """Say whether an environment is one in which real data are expected."""
+    return environment in STRICT_ENVIRONMENTS
+
+
+def breach(number: int, environment: str, message: str) -> list[Finding]:
+    """Return the finding of a rule in an environment; an empty list where the rule is silent.
+
+    Args:
+        number: a key of :data:`RULES`.
+        environment: its name.
+        message: a sentence.
+
+    Raises:
+        KeyError: there is no such rule.
+
+    """
+    rule = RULES[number]
+    level = rule.strict if is_strict(environment) else rule.otherwise
+    return [] if level is None else [Finding(identifier(number, level), level, message, rule.hint)]
