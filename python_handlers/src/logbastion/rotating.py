@@ -65,7 +65,11 @@ class RotatingFile:
             # Another process may have done it while this one looked.
             if not alone or not self._is_full_for(line):
                 return
-            for number in range(self.backup_count, 0, -1):
+            # Up to the first free place only: the others go on writing to the full file meanwhile.
+            last = 1
+            while last < self.backup_count and self._backup(last).exists():
+                last += 1
+            for number in range(last, 0, -1):
                 older = self._backup(number)
                 newer = self._backup(number - 1) if number > 1 else self.path
                 with contextlib.suppress(FileNotFoundError):
