@@ -15,6 +15,8 @@ from conftest import eventually
 from logbastion import asynchronous
 from logbastion.asynchronous import AsyncFileHandler, AsyncLoggingSetup
 
+pytestmark = pytest.mark.integration
+
 
 def events(path):
     return [json.loads(line) for line in path.read_bytes().splitlines()]

@@ -9,6 +9,8 @@ from fake_transport import log_numbers
 
 from logbastion.shipping import worker
 
+pytestmark = pytest.mark.integration
+
 no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.transport, fake_transport.ship
 
 

@@ -6,9 +6,12 @@ import os
 import time
 
 import fake_transport
+import pytest
 from conftest import eventually
 from fake_transport import log_numbers
 from spool_helpers import segments
+
+pytestmark = pytest.mark.integration
 
 no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.transport, fake_transport.ship
 

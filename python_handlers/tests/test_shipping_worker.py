@@ -18,6 +18,8 @@ from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.status import DROP_REASONS
 from logbastion.shipping.transports.base import Promise, Receipt, TransportError
 
+pytestmark = pytest.mark.integration
+
 no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.transport, fake_transport.ship
 
 
