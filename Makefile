@@ -58,7 +58,7 @@ test-role-%:
 test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
 	$(PYTHON) -m pytest -q tests/stack
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages (about an hour more)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk (about half an hour more)
 	$(PYTHON) -m pytest -q -s tests/long
 
 bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
