@@ -37,6 +37,8 @@ _ADVERSARIES: Final = {
     "one word": "a",
     "backslashes": "\\",
     "entities": "&#64;",
+    "SQL arguments": "; args=(",
+    "options": " --password",
 }
 
 

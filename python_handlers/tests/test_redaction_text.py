@@ -67,6 +67,7 @@ FOUND = [
     ("<password>hunter2</password>", "<password>[redacted:password]</password>"),
     ("[('password', 'hunter2')]", "[('password', '[redacted:password]')]"),
     ("SELECT 1 WHERE a = %s; args=('x', 7); alias=d", "SELECT 1 WHERE a = %s; args=[redacted:sql_parameters]; alias=d"),
+    ("SELECT 1; args=('a)b', [1, (2)])", "SELECT 1; args=[redacted:sql_parameters]"),
     ("id4111111111111111 and 4111_1111_1111_1111", "id[redacted:card:1111] and [redacted:card:1111]"),
     ("tel. 300 123 456", "tel. [redacted:phone]"),
     ("-----BEGIN+PRIVATE+KEY-----%0AMII%2B", "[redacted:secret]"),
@@ -132,6 +133,21 @@ def test_addresses_are_kept_where_they_serve_security():
 @pytest.mark.parametrize("inside", ["4111111111111111", "a@b.pt", "PT50000201231234567890154"])
 def test_nothing_hides_in_brackets_that_look_like_a_marker(inside):
     assert inside not in REDACTOR.redact_text(f"[redacted:{inside}] and [redacted:card:{inside}]")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see 41111111...[90 characters cut]", "see ...[90 characters cut]"),
+        ("see it ...[90 characters cut]", "see it ...[90 characters cut]"),
+        ("a@b.pt [redacted:email]...[90 characters cut]", "[redacted:email] [redacted:email]...[90 characters cut]"),
+        ("x" * 3000 + "...[90 characters cut]", "x" * 1976 + "...[90 characters cut]"),
+        ("...[90 characters cut]", "...[90 characters cut]"),
+        ("see 4111111...[90 characters cut] more", "see 4111111...[90 characters cut] more"),
+    ],
+)
+def test_half_a_secret_at_the_end_of_a_shortened_text_is_taken_away(text, expected):
+    assert Redactor().redact_text(text) == expected
 
 
 def test_a_marker_is_made_of_harmless_characters_only():

@@ -14,7 +14,8 @@ _PAIR: Final = re.compile(r"(['\"])([\w.$\- ]{1,64})\1\s?,\s?[bru]?(['\"])")
 _OPTION: Final = re.compile(r"(?<!\S)--?([A-Za-z][\w\-]{1,63})\s+(?!-)([^\s\"']{1,256})")
 _MYSQL_PASSWORD: Final = re.compile(r"(?i)(?:mysql|mariadb)\w{0,16}\s[^\r\n]{0,200}?(?<=\s)-p([^\s\-][^\s]{0,255})")
 _CURL_USER: Final = re.compile(r"(?<!\S)(?:-u|--user)\s+([^\s:]{1,128}:[^\s]{1,256})")
-_SQL_ARGUMENTS: Final = re.compile(r"; args=(\((?:[^()]|\([^()]{0,2000}\)){1,20000}\)|\[[^\[\]]{1,20000}\])(?=;|\s*\Z)")
+# To the end of the line: a parameter may hold brackets of its own. It always matches, so no text is read twice.
+_SQL_ARGUMENTS: Final = re.compile(r"; args=([(\[][^\r\n]*?)(?=; alias=|[\r\n]|\Z)")
 
 
 def find_pairs(text: str, classification: Classification) -> Iterator[Finding]:

@@ -29,9 +29,8 @@ _ESCAPED: Final = re.compile(r"\\{1,8}(?:u00([0-9A-Fa-f]{2})|(/))")
 _WITH_PLUS: Final = re.compile(r"[^\s\"'<>+]*\+[^\s\"'<>]*")
 _ENTITY: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{2})|(\d{2,3}));")
 _CUT_MARK: Final = " characters cut]"
-_CUT: Final = re.compile(
-    r"(\[redacted:[^\]\s]{1,100}\]\.\.\.\[\d+ characters cut\])\Z|[^\s]{0,1024}(\.\.\.\[\d+ characters cut\])\Z"
-)
+_CUT: Final = re.compile(r"\.\.\.\[\d{1,12} characters cut\]\Z")
+_LONGEST_PIECE: Final = 1024
 _INSERT: Final = re.compile(r"(?i)\binsert\s{1,9}into\s{1,9}[^\s(]{1,200}\s{0,9}\(([^()]{1,4000})\)\s{0,9}values\b")
 _MAX_CLEAN: Final = 4096
 _MAX_CLEAN_LENGTH: Final = 256
@@ -197,7 +196,15 @@ class TextRedactor:
 
 def _without_piece(text: str) -> str:
     """Take the word away that was cut in two when the text was shortened: half a secret is not recognised as one."""
-    return _CUT.sub(lambda match: match.group(1) or match.group(2), text)
+    mark = _CUT.search(text, max(0, len(text) - _LONGEST_MARKER))
+    if mark is None:
+        return text
+    kept = text[: mark.start()]
+    if kept.endswith("]") and MARKER.fullmatch(kept, max(0, kept.rfind(MARK))):
+        return text
+    words = kept[-_LONGEST_PIECE:].rsplit(None, 1)
+    piece = 0 if kept[-1:].isspace() or not words else len(words[-1])
+    return kept[: len(kept) - piece] + mark.group()
 
 
 def _may_name_a_secret(lower: str) -> bool:
