@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from logbastion.shipping.spool import LaneLimit, Spool
 
 NUMBER = re.compile(rb'\{"n":(-?\d+)')
@@ -62,3 +64,21 @@ def python(program: str, *arguments: object, **options) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, **options)
+
+
+@pytest.fixture
+def drops():
+    return []
+
+
+@pytest.fixture
+def make(tmp_path, drops):
+    made = []
+
+    def spool(root=tmp_path / "spool", **options):
+        made.append(Spool(root, dropped=lambda *facts: drops.append(facts), **options))
+        return made[-1]
+
+    yield spool
+    for one in made:
+        one.close()

@@ -5,29 +5,13 @@ import os
 import random
 import shutil
 
-import pytest
+import spool_helpers
 from spool_helpers import KIB, adopt_all, put, record, segments, take
 
 from logbastion.shipping.spool import Spool
 from logbastion.shipping.spool.frames import OVERHEAD
 
-
-@pytest.fixture
-def drops():
-    return []
-
-
-@pytest.fixture
-def make(tmp_path, drops):
-    made = []
-
-    def spool(root=tmp_path / "spool", **options):
-        made.append(Spool(root, dropped=lambda *facts: drops.append(facts), **options))
-        return made[-1]
-
-    yield spool
-    for one in made:
-        one.close()
+drops, make = spool_helpers.drops, spool_helpers.make
 
 
 def dead_spool(root, count=300):
