@@ -86,8 +86,8 @@ def test_acknowledgements_are_taken_in_while_there_is_nothing_to_send(connect, r
 
 
 def test_a_server_that_says_that_it_is_working_is_waited_for(binaries, certificates, connect, tmp_path):
-    with Receiver(binaries, certificates, tmp_path, "-hold", "2s", "-keepalive", "200ms") as receiver:
-        feeder = Feeder(connect(receiver.address, windows=1, acknowledge_timeout=1), numbered(0, 10))
+    with Receiver(binaries, certificates, tmp_path, "-hold", "3s", "-keepalive", "200ms") as receiver:
+        feeder = Feeder(connect(receiver.address, windows=1, acknowledge_timeout=2), numbered(0, 10))
         assert feeder.step()
         assert feeder.settled == 10
 

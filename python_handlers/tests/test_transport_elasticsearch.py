@@ -154,7 +154,7 @@ def test_documents_that_the_store_has_no_time_for_are_sent_again(connect, server
 def test_a_store_that_goes_on_to_have_no_time_settles_what_came_before(connect, server, status):
     server.statuses = {60: status}
     server.bad = {10, 70}
-    feeder = Feeder(connect(server.address, parallel=1, response_timeout=0.5), numbered(0, 100))
+    feeder = Feeder(connect(server.address, parallel=1, response_timeout=1.5), numbered(0, 100))
     assert not feeder.step()
     assert feeder.settled == 60
     assert len(feeder.refused) == 1
@@ -202,7 +202,7 @@ def test_an_answer_that_is_not_one_of_bulk_settles_nothing(connect, server, text
 @pytest.mark.parametrize("answer", [break_off, break_off_in_the_answer, stay_silent, drip])
 def test_no_answer_settles_nothing(connect, server, answer, parallel):
     server.script.extend([server.behave, server.behave, answer])
-    feeder = Feeder(connect(server.address, parallel=parallel, response_timeout=1), numbered(0, 1000))
+    feeder = Feeder(connect(server.address, parallel=parallel, response_timeout=2), numbered(0, 1000))
     feeder.run()
     assert len(feeder.errors) == 1
     assert server.created == 1000

@@ -223,7 +223,7 @@ def test_what_was_taken_before_a_failure_is_settled(connect, server):
 @pytest.mark.parametrize("answer", [break_off, break_off_in_the_answer, speak_another_protocol, stay_silent, drip])
 def test_no_answer_settles_nothing(connect, server, answer):
     server.script.append(answer)
-    feeder = Feeder(connect(server.address, response_timeout=1), numbered(0, 3))
+    feeder = Feeder(connect(server.address, response_timeout=2), numbered(0, 3))
     assert not feeder.step()
     assert "did not answer" in str(feeder.errors[0])
     feeder.run()

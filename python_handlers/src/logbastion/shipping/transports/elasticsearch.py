@@ -240,7 +240,12 @@ class ElasticsearchTransport:
             if time.monotonic() >= bulk.deadline:
                 raise TransportError(f"not all was stored in time, last: {complaint}")
             bulk.asked = todo.popleft()
-            response = bulk.exchange.request(bulk.body(), bulk.deadline)
+            try:
+                response = bulk.exchange.request(bulk.body(), bulk.deadline)
+            except TransportError as error:
+                # What the store said before the time was up tells more than that the time was up.
+                text = f"not all was stored in time, last: {complaint}; then {error}"
+                raise TransportError(text, retry_after=error.retry_after) from error
 
     @staticmethod
     def _judge(bulk: _Bulk, response: Response) -> tuple[list[int], str]:
