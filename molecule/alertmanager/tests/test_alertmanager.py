@@ -1,48 +1,7 @@
 """What the role leaves: an Alertmanager that answers over TLS to those who know the password, and tells a receiver."""
 
-import json
-
 import pytest
-from service_over_tls import ServiceOverTls, wait_for
-
-RECEIVER = """
-import http.server, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        with open("/run/received", "a") as file:
-            file.write(self.headers.get("Authorization", "") + "\\t" + body.replace("\\n", " ") + "\\n")
-        self.send_response(200)
-        self.end_headers()
-http.server.HTTPServer(("127.0.0.1", 9099), Handler).serve_forever()
-"""
-
-
-@pytest.fixture(scope="module")
-def password(secrets_directory):
-    return (secrets_directory / "passwords/alertmanager_web").read_text().strip()
-
-
-@pytest.fixture
-def alertmanager(inventory_name, secrets_directory, password):
-    return ServiceOverTls(
-        inventory_name, 9093, secrets_directory / "certificates/ca/ca.crt", ("alertmanager", password)
-    )
-
-
-@pytest.fixture
-def receiver(host):
-    """A webhook on the host; gone after the test."""
-    host.run_expect([0], f"cat > /run/receiver.py <<'END'\n{RECEIVER}\nEND")
-    host.run_expect([0], "rm -f /run/received; systemd-run --quiet --collect --unit=receiver python3 /run/receiver.py")
-    wait_for(lambda: "127.0.0.1:9099" in host.check_output("ss -ltnH"))
-
-    def received():
-        lines = host.run("cat /run/received").stdout.splitlines()
-        return [(head, json.loads(body)) for head, _, body in (line.partition("\t") for line in lines)]
-
-    yield received
-    host.run("systemctl stop receiver; rm -f /run/received /run/receiver.py")
+from service_over_tls import wait_for
 
 
 def test_it_answers_over_tls_with_its_password_only(alertmanager):
@@ -58,32 +17,13 @@ def test_nothing_else_listens_also_no_cluster_port(host):
     assert ":9094" not in host.check_output("ss -lunH")
 
 
-def test_alert_reaches_the_receiver_with_its_secret_once(alertmanager, receiver, inventory_name):
+def test_alert_reaches_the_receiver_with_its_secret_once(alertmanager, received, inventory_name):
     labels = {"alertname": "TryOut", "severity": "warning", "service": "django", "job": inventory_name}
     assert alertmanager.post("/api/v2/alerts", [{"labels": labels}]).status_code == 200
-    wait_for(receiver)
-    ((authorization, body),) = receiver()
-    assert authorization == "Bearer not-a-real-secret"
-    assert [alert["labels"] for alert in body["alerts"]] == [labels]
-
-
-def test_inhibited_alert_stays_silent_and_the_watchdog_is_for_nobody(alertmanager, receiver):
-    job = {"job": "inhibition", "service": "security"}
-    alertmanager.post("/api/v2/alerts", [{"labels": {"alertname": "SecurityBreach", "severity": "critical", **job}}])
-    wait_for(lambda: any(body["groupLabels"]["alertname"] == "SecurityBreach" for _, body in receiver()))
-    silent = [
-        {"labels": {"alertname": "AuthenticationFailureSpike", "severity": "warning", **job}},
-        {"labels": {"alertname": "Watchdog", "severity": "none", **job}},
-    ]
-    told = {"labels": {"alertname": "ToldAfterwards", "severity": "warning", **job}}
-    alertmanager.post("/api/v2/alerts", silent)
-    alertmanager.post("/api/v2/alerts", [told])
-    wait_for(lambda: any(body["groupLabels"]["alertname"] == "ToldAfterwards" for _, body in receiver()))
-    assert {body["groupLabels"]["alertname"] for _, body in receiver()} == {"SecurityBreach", "ToldAfterwards"}
-    states = {
-        alert["labels"]["alertname"]: alert["status"]["state"] for alert in alertmanager.get("/api/v2/alerts").json()
-    }
-    assert states["AuthenticationFailureSpike"] == "suppressed"
+    wait_for(lambda: received.webhooks("/team", inventory_name))
+    (message,) = (message for message in received.all("/team") if message["body"]["commonLabels"] == labels)
+    assert message["authorization"] == "Bearer not-a-real-secret"
+    assert [alert["labels"] for alert in message["body"]["alerts"]] == [labels]
 
 
 @pytest.mark.parametrize(
@@ -124,22 +64,51 @@ def test_sandbox_is_in_force(host):
     assert host.run("systemd-analyze security --threshold=30 prometheus-alertmanager.service").rc == 0
 
 
-def test_secret_that_is_no_longer_given_is_removed(run_playbook, host, inventory_name):
-    other = {"receivers": [{"name": "nowhere"}], "secrets": {}}
+def test_quiet_hours_mute_warnings_and_a_secret_that_is_no_longer_given_is_removed(
+    run_playbook, host, alertmanager, received, inventory_name
+):
+    def post(name, severity, job="quiet"):
+        labels = {"alertname": name, "severity": severity, "service": "django", "job": f"{job}-{inventory_name}"}
+        alertmanager.post("/api/v2/alerts", [{"labels": labels, "endsAt": "2100-01-01T00:00:00Z"}])
+
+    names = ["team", "pager", "payments", "people"]
+    other = {
+        "receivers": [{"name": name, "webhook_configs": [{"url": f"http://127.0.0.1:9099/{name}"}]} for name in names],
+        "secrets": {},
+        "quiet_hours": [{"start": "00:00", "end": "24:00"}],
+    }
     variables = {f"alertmanager_{name}": value for name, value in other.items()}
-    assert not run_playbook(limit=inventory_name, variables=variables).failed
+    changed = run_playbook(limit=inventory_name, variables=variables)
+    assert not changed.failed, changed.output
     assert not host.file("/etc/prometheus-alertmanager/secrets/webhook").exists
-    assert not run_playbook(limit=inventory_name).failed
+    post("Muted", "warning")
+    # Nothing is muted that is not a warning; posted later, it shows that the warning has had its time.
+    post("Other", "info", "other")
+    post("Urgent", "critical", "urgent")
+    wait_for(lambda: received.webhooks("/pager", f"urgent-{inventory_name}"))
+    wait_for(lambda: received.webhooks("/team", f"other-{inventory_name}"))
+    assert received.webhooks("/team", f"quiet-{inventory_name}") == []
+
+    back = run_playbook(limit=inventory_name)
+    assert not back.failed, back.output
     assert host.file("/etc/prometheus-alertmanager/secrets/webhook").exists
+    # The quiet hours are over: what still fires is told.
+    wait_for(lambda: received.webhooks("/team", f"quiet-{inventory_name}") == [("firing", ["Muted"])])
 
 
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"alertmanager_receivers": []}, "nobody would hear of an alert"),
-        ({"alertmanager_default_receiver": "someone"}, "must be names in alertmanager_receivers"),
         ({"alertmanager_recievers": []}, "The role alertmanager knows no variable alertmanager_recievers"),
-        ({"alertmanager_receivers": [{"name": "x", "webhook_configs": [{"uri": "x"}]}]}, "field uri not found"),
+        (
+            {
+                "alertmanager_receivers": [
+                    {"name": name, "webhook_configs": [{"uri": "x"}]}
+                    for name in ("team", "pager", "payments", "people")
+                ]
+            },
+            "field uri not found",
+        ),
     ],
 )
 def test_wrong_variable_is_refused_with_a_sentence(run_playbook, variables, sentence):
@@ -147,3 +116,29 @@ def test_wrong_variable_is_refused_with_a_sentence(run_playbook, variables, sent
     assert run.failed
     assert sentence in run.sentences
     assert run.changed == 0
+
+
+def test_what_cannot_work_or_is_unsafe_is_refused_before_anything_is_changed(assert_each_is_refused):
+    def only(kind, **options):
+        return [{"name": "team", f"{kind}_configs": [options]}]
+
+    cases = {
+        "nobody": ({"receivers": []}, "nobody would hear of an alert"),
+        "stranger": (
+            {"critical_receiver": "someone"},
+            "someone must be names in alertmanager_receivers (team, nobody)",
+        ),
+        "stranger of a service": ({"service_receivers": {"payments": {"critical": "x"}}}, "x must be names in"),
+        "severity": ({"service_receivers": {"payments": {"criticl": "team"}}}, "under `critical` and `warning`"),
+        "secret": ({"receivers": only("pagerduty", routing_key="hidden")}, "name its file in routing_key_file"),
+        "file": (
+            {"receivers": only("slack", api_url_file="/etc/prometheus-alertmanager/secrets/chat")},
+            "alertmanager_secrets has no 'chat'",
+        ),
+        "too new": ({"receivers": only("webhook", url_file="/etc/url")}, "unknown to Alertmanager 0.25"),
+        "everywhere": ({"inhibit_rules": [{"source_matchers": ['severity="critical"']}]}, "has no `equal`"),
+        "hours": ({"quiet_hours": [{"start": "7:00", "end": "8:00"}]}, 'two different times as "22:00", in quotes'),
+        "none of these": ({"quiet_hours": [{"start": "22:00", "end": "07:00"}]}, "done"),
+    }
+    run = assert_each_is_refused(cases, "alertmanager-bookworm")
+    assert "hidden" not in run.output
