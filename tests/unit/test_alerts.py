@@ -103,7 +103,7 @@ def cases_in_tests() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted((ALERTMANAGER / "tests").glob("*.yml")):
         text = path.read_text()
-        named = [test["name"].split(": ", 2) for test in yaml.safe_load(text)["tests"]]
+        named = [name.split(": ", 2) for name in re.findall(r"^  - name: [\"'](.*)[\"']$", text, re.MULTILINE)]
         reasons = re.findall(r"^ *# ([A-Z]\w+(?:, \w+)*): ([a-z ,]+): do(?:es)? not apply: \S.*", text, re.MULTILINE)
         for alerts, cases, *_ in [*named, *reasons]:
             for alert in alerts.split(", "):
