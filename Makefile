@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long bench-shipping bench-redaction docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -33,8 +33,8 @@ test: lint test-unit ## All that CI runs; replaces a running lab and removes it 
 	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
-	ruff check python_handlers lab tests roles molecule
-	ruff format --check python_handlers lab tests roles molecule
+	ruff check alertmanager python_handlers lab tests roles molecule
+	ruff format --check alertmanager python_handlers lab tests roles molecule
 	mypy
 	cd python_handlers && mypy
 	yamllint --strict .
@@ -60,6 +60,18 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 
 test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk (about half an hour more)
 	$(PYTHON) -m pytest -q -s tests/long
+	@$(MAKE) --no-print-directory test-alert-mutations
+
+test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (about ten minutes)
+	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool
+
+# Not installed: Debian's package would start a Prometheus that listens in clear.
+build/promtool/usr/bin/promtool:
+	@mkdir -p build/promtool/package
+	cd build/promtool/package && apt-get download prometheus && dpkg-deb --extract prometheus_*.deb ..
+
+alert-rules: venv ## Make the burn-rate rules from alertmanager/objectives.yml, and the index of the runbooks
+	$(PYTHON) alertmanager/generate.py
 
 bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
 	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json

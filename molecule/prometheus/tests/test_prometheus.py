@@ -1,6 +1,8 @@
 """What the role leaves: a Prometheus that answers over TLS to those who know the password, with rules that were tested."""
 
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from service_over_tls import ServiceOverTls, wait_for
@@ -44,7 +46,13 @@ def test_servers_scrape_each_other_with_tls_and_password(prometheus):
 
 def test_rules_are_loaded_and_the_watchdog_fires(prometheus):
     groups = {group["name"]: group for group in prometheus.get("/api/v1/rules").json()["data"]["groups"]}
-    assert groups.keys() >= {"aprende_comigo_recordings", "aprende_comigo_alerts", "monitoring_alerts"}
+    assert groups.keys() >= {
+        "aprende_comigo_recordings",
+        "aprende_comigo_alerts",
+        "burn_rates",
+        "monitoring_alerts",
+        "pipeline_alerts",
+    }
     names = {rule["name"] for rule in groups["aprende_comigo_alerts"]["rules"]}
     assert names >= {"HighErrorRate", "SecurityBreach", "PaymentSystemDown", "SlowPerformance"}
     wait_for(
@@ -53,6 +61,24 @@ def test_rules_are_loaded_and_the_watchdog_fires(prometheus):
             for alert in prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
         )
     )
+
+
+def test_an_alert_points_to_a_runbook_that_is_served(prometheus):
+    alerts = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
+    address = next(a["annotations"]["runbook_url"] for a in alerts if a["labels"]["alertname"] == "Watchdog")
+    path = urlsplit(address).path
+    assert address == f"https://{prometheus.host}:9090{path}"
+    answer = prometheus.get(path)
+    assert answer.status_code == 200
+    assert answer.text == (ROOT / "alertmanager/runbooks/Watchdog.md").read_text()
+
+
+def test_this_prometheus_has_the_metrics_that_its_alerts_read(prometheus):
+    rules = (ROOT / "alertmanager/rules/monitoring_alerts.yml").read_text()
+    read = set(re.findall(r"\bprometheus_\w+", rules))
+    assert read
+    exported = set(re.findall(r"^# TYPE (\w+)", prometheus.get("/metrics").text, re.MULTILINE))
+    assert read <= exported
 
 
 @pytest.mark.parametrize("tests", ["tests/*.yml", "tests/guide/guide_counterexample.yml"])
