@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -9,6 +9,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # The longest first, so that the two that run side by side end at about the same time.
 SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+# Of `make fuzz`.
+SECONDS ?= 60
 SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=2 --keep-going
 PACKAGE_TESTS := $(PYTHON) -m pytest -q -c python_handlers/pyproject.toml --rootdir python_handlers python_handlers/tests
 
@@ -76,12 +78,20 @@ alert-rules: venv ## Make the burn-rate rules from alertmanager/objectives.yml, 
 bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
 	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json
 
+fuzz: build/fuzz-venv/requirements.txt ## Redaction, formatter and spool reader fuzzed with atheris; SECONDS=60 for all targets together
+	cd python_handlers && PYTHONPATH=.:src:tests ../build/fuzz-venv/bin/python -m fuzz --seconds $(SECONDS) --directory ../build/fuzz
+
 bench-redaction: venv ## What redaction finds in the corpus, what it changes in ordinary lines, and what it costs
 	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.redaction
 
 build/bench-venv/requirements.txt: python_handlers/benchmarks/requirements.txt
 	/usr/bin/python3 -m venv build/bench-venv
 	build/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< -e python_handlers
+	cp $< $@
+
+build/fuzz-venv/requirements.txt: python_handlers/fuzz/requirements.txt
+	/usr/bin/python3 -m venv build/fuzz-venv
+	build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check -r $< -e python_handlers
 	cp $< $@
 
 docs: venv ## Generate the roles' READMEs from their argument_specs

@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from logbastion import EventFormatter
-from logbastion.redaction import Classification
+from logbastion.redaction import Classification, Redactor
 
 TABLE = Classification.standard()
 
@@ -34,3 +34,19 @@ def test_dropped_at_any_depth():
     line = EventFormatter().format(made)
     assert json.loads(line)["extra"] == {"data": [{"headers": {"Accept": "kept"}}]}
     assert not any(secret in line for secret in ("p1", "p2", "p3"))
+
+
+def test_a_marker_in_a_name_is_no_name_of_a_secret():
+    """Found by the fuzzer: the field was written, and dropped when the event passed the gate a second time."""
+    gate = Redactor()
+    once = gate({"extra": {"of eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc": 1}})
+    assert once == {"extra": {"of [redacted:token]": 1}}
+    assert gate(once) == once
+
+
+def test_a_field_is_dropped_at_once_when_what_is_left_of_its_name_says_so():
+    """Found by the fuzzer: the telephone in the name decided first, the token only at a second pass."""
+    gate = Redactor()
+    once = gate({"extra": {"tel ortoken=b1": "x", "tel other=b1&turma=1": "x"}})
+    assert once == {"extra": {"tel other=b1&turma=1": "[redacted:phone]"}}
+    assert gate(once) == once

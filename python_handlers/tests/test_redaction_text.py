@@ -73,6 +73,17 @@ FOUND = [
     ("-----BEGIN+PRIVATE+KEY-----%0AMII%2B", "[redacted:secret]"),
     (PEM.format("RSA "), "[redacted:secret]"),
     (PEM.format("")[:60], "[redacted:secret]"),
+    ("user|password|Hunter2x", "user|password|[redacted:password]"),
+    ("password:\n  Hunter2!x\nnext", "password:\n  [redacted:password]\nnext"),
+    ("a palavra passe:\r\ngato1234", "a palavra passe:\r\n[redacted:password]"),
+    ("otp:\n123456", "otp:\n[redacted:code]"),
+    ("ana(at)x.pt, ana [at] x [dot] pt", "[redacted:email], [redacted:email]"),
+    ("ana@localhost", "[redacted:email]"),
+    ("SELECT 1 WHERE a = %s params=('x)', 7)", "SELECT 1 WHERE a = %s params=[redacted:sql_parameters]"),
+    ("UPDATE a SET b=?\n[parameters: ('x', 7)]\n", "UPDATE a SET b=?\n[parameters: [redacted:sql_parameters]\n"),
+    # What the fuzzer found: a match of something else that reaches over the beginning, or goes on behind the end.
+    ("AB12CDEFGHIJK PT50000201231234567890154", "AB12CDEFGHIJK [redacted:iban]"),
+    ("to +351 912 345 678 -82001", "to [redacted:phone] -82001"),
 ]
 LEFT_ALONE = [
     "A senha foi alterada com sucesso",
@@ -104,6 +115,13 @@ LEFT_ALONE = [
     "git push -u origin main",
     "(0.002) SELECT 1 FROM a WHERE b = 7",
     "basic authentication is off",
+    "id|password|email",
+    "cat /etc/passwd | base64",
+    "password:\n  min_length: 8",
+    "password:\n- required",
+    "celery@localhost ready, root@localhost",
+    "call with params=(1, 2)",
+    "if x[at].y",
     "7.º B tem 24 alunos, 98,5 % de presenças",
     "FT 2024/123 de 1.234,56 EUR",
 ]

@@ -14,6 +14,15 @@ _LOCAL: Final = re.compile(r"[\w.+\-!#$%&'*/=?^`{|}~]{1,64}\Z")
 _DOMAIN: Final = re.compile(
     r"(?:[\w\-]{1,63}\.){1,8}[^\W\d_][\w\-]{1,62}|[\w\-]{1,63}(?![\w.])|\[[0-9A-Fa-f:.]{3,45}\]"
 )
+# "ana(at)x.pt", "ana [at] x [dot] pt": in brackets only, because "at" is a word.
+_SPELT: Final = re.compile(
+    r"(?i)(?<![\w.+\-])[\w.+\-]{1,64}[ \t]?[(\[](?:at|arroba)[)\]][ \t]?"
+    r"(?:[\w\-]{1,63}(?:\.|[ \t]?[(\[](?:dot|ponto)[)\]][ \t]?)){1,8}[^\W\d_]{2,63}"
+)
+# Addresses of a machine's own programs; anybody else at "localhost" is a person.
+_PROGRAMS: Final = re.compile(
+    r"(?i)(?:root|postgres|mysql|redis|rabbit\w*|guest|celery[\w\-]*|worker[\w\-]*|django|www-data|nobody|git|daemon|gen\d+)"
+)
 HIDDEN: Final = "***"
 """What stands for a local part that was masked."""
 _NEVER_FIRST: Final = "=&/?'`{|}*!#$%^.-"
@@ -44,9 +53,16 @@ def find_emails(text: str) -> Iterator[Finding]:
             while start < at and text[start] in _NEVER_FIRST:
                 start += 1
             whole = "." in domain.group() or ":" in domain.group()
+            whole = whole or (domain.group().lower() == "localhost" and not _PROGRAMS.fullmatch(text, start, at))
             if start < at and whole and not _is_harmless(text, start, at, domain.end()):
                 yield Finding(start, domain.end(), "email")
         at = text.find("@", at + 1)
+
+
+def find_spelt_emails(text: str) -> Iterator[Finding]:
+    """Yield e-mail addresses with ``(at)`` or ``[at]`` in the place of the ``@``."""
+    for match in _SPELT.finditer(text):
+        yield Finding(match.start(), match.end(), "email")
 
 
 def _after_quote(text: str, start: int, at: int) -> int:

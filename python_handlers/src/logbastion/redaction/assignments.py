@@ -9,8 +9,9 @@ from typing import Final
 
 from logbastion.redaction.classification import Classification, Kind, folded
 from logbastion.redaction.markers import MARK, Finding
+from logbastion.redaction.prose import is_no_word
 
-_SEPARATOR: Final = re.compile(r"(?:=>|:=|==?|:(?!//))")
+_SEPARATOR: Final = re.compile(r"=>|:=|==?|:(?!//)|\|")
 _NAME_SIGNS: Final = "_.$%-"
 _LONGEST_NAME: Final = 80
 _CLOSING: Final = "\"'`\\ \t)]>*"
@@ -24,6 +25,14 @@ _END_OF_TOKEN: Final = re.compile(
 _END_OF_PHRASE: Final = re.compile(r"[,;|&<>\"'\r\n\t)\]}]|\\[nrt\"']|\s[\w.\-]{1,64}[=:]|\s[-\u2013\u2014]\s|\.\s|$")
 _END_OF_LINE: Final = re.compile(r"[\r\n\"']|\\[nr\"']|$")
 _END_OF_HEADER: Final = re.compile(r"[\r\n]|\\[nr]|$")  # the value of an HTTP header ends with its line
+# Without quotes, on a line of its own below "password:"; and behind "password|", where other names stand as often.
+_ON_NEXT_LINE: Final = re.compile(
+    r"[ \t]{0,4}(?:\r?\n|\\r\\n|\\n)[ \t]{0,16}([^\s\"'`\\]{3,256})[ \t]{0,4}(?=[\r\n\"']|\\[rn]|\Z)"
+)
+_BEHIND_BAR: Final = re.compile(r"([^\s|\"'`<>]{3,256})")
+_SECRETS: Final = ("password", "secret", "session", "code", "card_check")
+_PAIR: Final = re.compile(r"[\w.\-]{1,64}[=:]")
+_CODE: Final = re.compile(r"\d{3,8}")
 _DIGITS: Final = re.compile(r"[\d \-.xX*\u2022]{3,40}")
 _TRAILING: Final = ",;.)]} \t"
 _LONGEST_PHRASE: Final = 200
@@ -66,14 +75,18 @@ def find_assignments(text: str, classification: Classification) -> Iterator[Find
         kind = _named_before(text, separator.start(), classification)
         if kind is None:
             opaque = _opaque(text, separator)
-            if opaque:
+            if opaque and separator.group() != "|":
                 after = opaque.end()
                 yield Finding(opaque.start(1), opaque.end(1), "secret")
             continue
         start = separator.start()
         if separator.group() == ":" and _HEADER.search(text, max(0, start - 96), start):
             kind = replace(kind, value="header")
-        found = _in_query(text, separator, kind) or _value(text, separator.end(), kind)
+        if separator.group() == "|":
+            found = _plain_word(_BEHIND_BAR.match(text, separator.end()), kind)
+        else:
+            found = _in_query(text, separator, kind) or _value(text, separator.end(), kind)
+            found = found or _plain_word(_ON_NEXT_LINE.match(text, separator.end()), kind)
         if found is not None:
             after = found.end
             yield found
@@ -123,6 +136,18 @@ def _words_before(text: str, end: int) -> list[str]:
     if text[start - 1 : start] in (" ", "\t"):
         words = [*text[max(0, start - _LOOK_BACK) : start].rsplit(None, 3)[-3:], *words]
     return words
+
+
+def _plain_word(match: re.Match[str] | None, kind: Kind) -> Finding | None:
+    """Return what stands where a value may stand or something else: if it looks like one, and no word or pair."""
+    if match is None or kind.kind not in _SECRETS or _PAIR.match(match.group(1)):
+        return None
+    value = match.group(1)
+    if kind.kind in ("code", "card_check"):
+        is_value = _CODE.fullmatch(value) is not None
+    else:
+        is_value = not value.startswith(MARK) and is_no_word(value, kind.kind)
+    return _trimmed(match.string, match.start(1), match.end(1), kind) if is_value else None
 
 
 def _in_query(text: str, separator: re.Match[str], kind: Kind) -> Finding | None:

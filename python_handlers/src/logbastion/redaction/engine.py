@@ -10,7 +10,7 @@ from typing import Any, Final
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction.addresses import HIDDEN, is_personal, truncated
 from logbastion.redaction.classification import Classification, Kind
-from logbastion.redaction.markers import MARKER
+from logbastion.redaction.markers import MARK, MARKER
 from logbastion.redaction.numbers import find_numbers
 from logbastion.redaction.text import Pseudonym, TextRedactor
 from logbastion.streams import APPLICATION
@@ -124,17 +124,26 @@ class Redactor:
         result: dict[str, Any] = {}
         kind_of = self.classification.kind_of
         for key, value in fields.items():
-            kind = kind_of(key)
+            name = self._texts.redact(key, stream)
+            kind = kind_of(key) if name is key and MARK not in key else self._kind_of_marked(key, name)
             if kind is not None:
                 if kind.treatment == "drop":
                     continue
                 if kind.treatment == "keep" or stream in kind.kept_in:
                     kind = None
-            name = self._texts.redact(key, stream)
             while name in result:
                 name += "_"
             result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
         return result
+
+    def _kind_of_marked(self, key: str, name: str) -> Kind | None:
+        """Return the kind of a field whose name has markers: before they came, or of what is left beside them.
+
+        A second pass sees only what is left, so what that would drop is dropped at once.
+        """
+        found = self.classification.kind_of(MARKER.sub("", key))
+        left = self.classification.kind_of(MARKER.sub("", name))
+        return left if found is None or (left is not None and left.treatment == "drop") else found
 
     def _treated(self, value: Any, kind: Kind, stream: str) -> Any:
         if value is None or isinstance(value, bool) or value == "":

@@ -62,20 +62,23 @@ def find_numbers(text: str) -> Iterator[Finding]:
     for match in _NIF_WITH_COUNTRY.finditer(text):
         if is_nif(match.group(1)):
             yield Finding(match.start(), match.end(), "nif")
-    for match in _IBAN.finditer(text):
-        length = _iban_length(match.group())
+    place = 0
+    while candidate := _IBAN.search(text, place):
+        length = _iban_length(candidate.group())
         if length:
-            yield Finding(match.start(), match.start() + length, "iban")
+            yield Finding(candidate.start(), candidate.start() + length, "iban")
+        # What only looks like one may reach over the beginning of a real one.
+        place = candidate.start() + (length or 1)
 
 
 def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
     groups = [(match.start(), match.end()) for match in _GROUP.finditer(run)]
-    if run[0] == "+" or (run[:2] == "00" and run[2:3] not in ("", "0")):
-        count = sum(end - start for start, end in groups) - (0 if run[0] == "+" else 2)
-        if count in _PHONE_DIGITS:
-            yield Finding(offset, offset + len(run), "phone")
-            return
     first = 0
+    if run[0] == "+" or (run[:2] == "00" and run[2:3] not in ("", "0", ".")):
+        last = _last_of_phone(groups, 0 if run[0] == "+" else 2)
+        if last is not None:
+            yield Finding(offset, offset + groups[last][1], "phone")
+            first = last + 1
     while first < len(groups):
         digits, best = "", None
         for last in range(first, min(first + _MOST_GROUPS, len(groups))):
@@ -93,6 +96,18 @@ def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
         last, kind = best
         yield Finding(offset + groups[first][0], offset + groups[last][1], kind)
         first = last + 1
+
+
+def _last_of_phone(groups: list[tuple[int, int]], prefix: int) -> int | None:
+    """Return the last group of an international number, behind which others may stand; None when it is none."""
+    count, found = -prefix, None
+    for place, (start, end) in enumerate(groups):
+        count += end - start
+        if count >= _PHONE_DIGITS.stop:
+            break
+        if count in _PHONE_DIGITS:
+            found = place
+    return found
 
 
 def _ascii_digits(digits: str) -> str:

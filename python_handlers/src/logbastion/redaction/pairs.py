@@ -16,6 +16,11 @@ _MYSQL_PASSWORD: Final = re.compile(r"(?i)(?:mysql|mariadb)\w{0,16}\s[^\r\n]{0,2
 _CURL_USER: Final = re.compile(r"(?<!\S)(?:-u|--user)\s+([^\s:]{1,128}:[^\s]{1,256})")
 # To the end of the line: a parameter may hold brackets of its own. It always matches, so no text is read twice.
 _SQL_ARGUMENTS: Final = re.compile(r"; args=([(\[][^\r\n]*?)(?=; alias=|[\r\n]|\Z)")
+# "params=(...)" of other libraries, "[parameters: (...)]" of SQLAlchemy: in a text with a statement only.
+_NAMED_ARGUMENTS: Final = re.compile(
+    r"(?i)(?<![a-z0-9])param(?:eter)?s[\"']?\s?[=:]\s?([(\[{][^\r\n]*?)(?=; alias=|[\r\n]|\Z)"
+)
+_STATEMENT: Final = re.compile(r"(?i)\b(?:select|insert\s{1,9}into|update|delete\s{1,9}from)\s")
 
 
 def find_pairs(text: str, classification: Classification) -> Iterator[Finding]:
@@ -37,9 +42,11 @@ def find_pairs(text: str, classification: Classification) -> Iterator[Finding]:
 
 
 def find_sql_arguments(text: str) -> Iterator[Finding]:
-    """Yield the parameters that Django writes behind a statement, as ``; args=(...)``."""
-    for match in _SQL_ARGUMENTS.finditer(text):
-        yield Finding(match.start(1), match.end(1), "sql_parameters")
+    """Yield the parameters of a statement: Django's ``; args=(...)``, or ``params=(...)`` beside a statement."""
+    patterns = (_SQL_ARGUMENTS, _NAMED_ARGUMENTS) if _STATEMENT.search(text) else (_SQL_ARGUMENTS,)
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            yield Finding(match.start(1), match.end(1), "sql_parameters")
 
 
 def _named(classification: Classification, name: str, start: int, end: int, value: str) -> Iterator[Finding]:

@@ -123,14 +123,14 @@ def _secret_words(text: str, after_name: int, start: int, kind: str) -> Iterator
     if following is None or following.group().startswith(MARK):
         return
     said = bool(_COPULAS.search(text, after_name, start))
-    if not _is_no_word(following.group(), kind) and not (kind == "password" and said and _may_be_a_password(following)):
+    if not is_no_word(following.group(), kind) and not (kind == "password" and said and _may_be_a_password(following)):
         return
     end = following.end()
     while end > start and text[end - 1] in _TRAILING:
         end -= 1
     yield Finding(start, end, kind)
     then = _AND_THEN.match(text, end)
-    if then and _is_no_word(then.group(1), kind):
+    if then and is_no_word(then.group(1), kind):
         yield Finding(then.start(1), then.end(1), kind)
 
 
@@ -151,7 +151,7 @@ def _is_code(text: str, name: re.Match[str], word: str) -> bool:
     return bool(_SENT_TO_SOMEBODY.search(before) or _SENT_TO_SOMEBODY.search(text[name.end() : name.end() + 60]))
 
 
-def _is_no_word(candidate: str, kind: str) -> bool:
+def is_no_word(candidate: str, kind: str) -> bool:
     """Tell a secret from the next word of the sentence: it has a digit or a sign inside, or letters of both cases."""
     word = candidate.rstrip(_TRAILING + "!?:")
     if len(word) < _SHORTEST or word.startswith(("/", "http")):

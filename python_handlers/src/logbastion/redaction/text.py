@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from logbastion.redaction.addresses import find_emails, find_ips, truncated
+from logbastion.redaction.addresses import find_emails, find_ips, find_spelt_emails, truncated
 from logbastion.redaction.assignments import find_assignments
 from logbastion.redaction.classification import Classification
 from logbastion.redaction.markers import MARK, MARKER, Finding, marker
@@ -124,22 +124,24 @@ class TextRedactor:
     def _find(self, text: str, stream: str) -> list[Finding]:
         """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
         found: list[Finding] = []
+        lower = text.lower()
         assigns = "=" in text or ":" in text
-        if assigns:
+        if assigns or "|" in text:
             found += find_assignments(text, self._classification)
         if "@" in text:
             found += find_emails(text)
+        if "at)" in lower or "at]" in lower or "arroba" in lower:
+            found += find_spelt_emails(text)
         if _LONG_WORD.search(text):
             found += find_tokens(text)
         if "-----BEGIN" in text:
             found += find_pem(text)
         if "</" in text or "', " in text or '", ' in text or " -" in text or "',\"" in text or "','" in text:
             found += find_pairs(text, self._classification)
-        if "; args=" in text:
+        if "; args=" in text or (assigns and "aram" in lower):
             found += find_sql_arguments(text)
         if not text.isalpha() and (_EIGHT_DIGITS.search(text) or _IBAN_START.search(text)):
             found += find_numbers(text)
-        lower = text.lower()
         if _may_name_a_secret(lower):
             found += find_prose(text)
             found += find_schemes(text)
