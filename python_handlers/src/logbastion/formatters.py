@@ -121,6 +121,7 @@ class EventFormatter(logging.Formatter):
             line = encode_line(self._gate(self.event(record)))
         except Exception as error:  # fails closed: a notice instead of what could not be judged
             counts.failed += 1
+            counts.pending = True
             line = encode_line(self._notice(record, error))
         record.__dict__[_LINE] = (self._mark, line)
         return line

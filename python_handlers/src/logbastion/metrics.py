@@ -208,7 +208,8 @@ class PrometheusLoggingHandler(UnlockedHandler):
         if "duration_ms" in record.__dict__:
             _observe_duration(record)
         # The event of this record has been written by now, unless that is done by another thread.
-        _publish_redactions()
+        if counts.pending:
+            _publish_redactions()
 
     def _counter_of(self, name: str, level: int) -> tuple[Counter, bool]:
         """Return the counter of the logger's messages of this level, and whether it logs security events."""

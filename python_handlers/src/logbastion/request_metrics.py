@@ -17,7 +17,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 """Values of the label ``method`` (RFC 9110, 9; RFC 5789); everything else counts as ``other``."""
 NO_ROUTE: Final = "(no route)"
 """The label ``route`` of a request for which the URLconf has no pattern."""
-MAX_ROUTES: Final = 200
+MAX_ROUTES: Final = 100
 """Values of the label ``route`` at most, beside ``(no route)`` and ``other``. What comes later counts as ``other``."""
 # Each edge is a series for each route and method: half a second and one are objectives, two is the alert's.
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)

@@ -104,6 +104,7 @@ class Redactor:
                 changed = True
         if changed:
             counts.redacted += 1
+            counts.pending = True
         return event
 
     def redact_text(self, text: str, stream: str = APPLICATION) -> str:
