@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz bench-metrics docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -83,6 +83,9 @@ fuzz: build/fuzz-venv/requirements.txt ## Redaction, formatter and spool reader 
 
 bench-redaction: venv ## What redaction finds in the corpus, what it changes in ordinary lines, and what it costs
 	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.redaction
+
+bench-metrics: venv ## What counting a log record or a request costs, and what a scrape of eight workers takes
+	cd python_handlers && PYTHONPATH=src ../$(PYTHON) -m benchmarks.metrics
 
 build/bench-venv/requirements.txt: python_handlers/benchmarks/requirements.txt
 	/usr/bin/python3 -m venv build/bench-venv

@@ -2,16 +2,23 @@ import asyncio
 import json
 import logging
 import os
+import sys
+import types
 
 import pytest
+from prometheus_client import REGISTRY
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
 import django
 
 django.setup()
+from django.http import HttpResponse  # noqa: E402
 from django.test import AsyncClient, Client, override_settings  # noqa: E402
+from django.urls import get_resolver, include, path, re_path  # noqa: E402
 
 from logbastion import CorrelationIdFilter, EventFormatter, get_correlation_id  # noqa: E402
+from logbastion.django.middleware import CorrelationIdMiddleware  # noqa: E402
+from logbastion.django.request_counts import known_routes  # noqa: E402
 
 
 class Memory(logging.Handler):
@@ -169,3 +176,87 @@ class TestMetricsPage:
         assert response.status_code == 200
         assert b"django_log_messages_total" in response.content
         assert client.post("/metrics", headers={"Authorization": "Bearer token"}).status_code == 405
+
+
+def counted(name, **labels):
+    return REGISTRY.get_sample_value(f"django_http_{name}", labels)
+
+
+@pytest.mark.parametrize(
+    ("url", "method", "route", "label", "status_class"),
+    [
+        ("/hello/maria/", "get", "/hello/<str:name>/", "GET", "2xx"),
+        ("/hello/joao/", "post", "/hello/<str:name>/", "POST", "2xx"),
+        ("/broken/", "get", "/broken/", "GET", "5xx"),
+        ("/metrics", "get", "/metrics", "GET", "4xx"),
+        ("/nowhere/maria@example.org/", "get", "(no route)", "GET", "4xx"),
+        ("/hello/x/", "MARIA", "/hello/<str:name>/", "other", "2xx"),
+    ],
+)
+def test_requests_are_counted_by_what_they_have_matched(url, method, route, label, status_class):
+    client = Client(raise_request_exception=False)
+    before = counted("requests_total", method=label, route=route, status_class=status_class) or 0
+    timed = counted("request_duration_seconds_count", method=label, route=route) or 0
+    client.generic(method.upper(), url)
+    assert counted("requests_total", method=label, route=route, status_class=status_class) == before + 1
+    assert counted("request_duration_seconds_count", method=label, route=route) == timed + 1
+
+
+def test_known_routes_are_those_that_requests_match(settings_urls):
+    patterns, paths = settings_urls
+    matched = {f"/{get_resolver().resolve(path).route}" for path in paths}
+    assert matched == set(known_routes()) == set(patterns)
+
+
+@pytest.fixture
+def settings_urls():
+    def view(request):
+        return HttpResponse("ok")
+
+    inner = [re_path(r"^code/(?P<code>[0-9]+)/$", view), path("", view)]
+    module = types.ModuleType("urls_of_test")
+    module.urlpatterns = [
+        path("schools/<int:school>/", include((inner, "inner"))),
+        re_path(r"^old/", include([path("page/", view)])),
+        path("", include([path("top/", view)])),
+    ]
+    sys.modules[module.__name__] = module
+    with override_settings(ROOT_URLCONF=module.__name__):
+        yield (
+            ["/schools/<int:school>/code/(?P<code>[0-9]+)/$", "/schools/<int:school>/", "/^old/page/", "/top/"],
+            ["/schools/3/code/12/", "/schools/3/", "/old/page/", "/top/"],
+        )
+    del sys.modules[module.__name__]
+
+
+def test_routes_are_born_at_zero_when_the_server_starts():
+    CorrelationIdMiddleware(lambda request: HttpResponse())
+    for status_class in ("2xx", "3xx", "4xx", "5xx"):
+        assert counted("requests_total", method="POST", route="/async/", status_class=status_class) is not None
+    assert counted("requests_total", method="GET", route="/healthz", status_class="2xx") is None
+
+
+def test_a_quiet_path_is_not_counted(client):
+    before = sum(sample.value for sample in requests_total())
+    client.get("/healthz")
+    assert sum(sample.value for sample in requests_total()) == before
+
+
+def requests_total():
+    return [
+        sample
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == "django_http_requests_total"
+    ]
+
+
+def test_a_request_is_answered_when_counting_fails(client, monkeypatch, caplog):
+    def fails(*_):
+        raise OSError("no room")
+
+    monkeypatch.setattr("logbastion.django.request_counts.count_request", fails)
+    assert [client.get("/hello/x/").status_code for _ in range(2)] == [200, 200]
+    assert [record.getMessage() for record in caplog.records if "counted" in record.getMessage()] == [
+        "Requests are not counted any more: no room. Look at PROMETHEUS_MULTIPROC_DIR and the disk."
+    ]

@@ -9,6 +9,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -167,6 +168,21 @@ def test_metrics_are_those_of_all_workers(world):
     pids = {event["process"]["pid"] for event in events if event.get("event_type") == "http_request"}
     assert len(pids) > 1  # or this test says nothing
     assert metrics["django_request_duration_seconds_count",] == REQUESTS
+    counted = {
+        status_class: sum(
+            value
+            for (name, *labels), value in metrics.items()
+            if name == "django_http_requests_total" and ("status_class", status_class) in labels
+        )
+        for status_class in ("2xx", "3xx", "4xx", "5xx")
+    }
+    statuses = json.loads(world["traffic"].stdout)["statuses"].items()
+    assert counted == {
+        status_class: sum(number for status, number in statuses if status[0] == status_class[0])
+        for status_class in counted
+    }
+    assert metrics["logbastion_redaction_failures_total",] == 0
+    assert metrics["logbastion_certificate_expiry_timestamp_seconds", ("name", "ca")] > time.time()
     for logger, level in (("finances.stripe", "ERROR"), ("accounts.auth", "WARNING"), ("incidents", "CRITICAL")):
         logged = sum(event["logger"] == logger and event["level"] == level for event in events)
         assert logged > 0

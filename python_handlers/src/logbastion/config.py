@@ -136,7 +136,6 @@ def logging_config(
         handlers["prometheus"] = {
             "()": "logbastion.metrics.PrometheusLoggingHandler",
             "known_loggers": list(metric_loggers),
-            "filters": ["correlation"],
         }
     root_level = _checked_level(level or _variable("LEVEL") or "INFO")
     loggers: dict[str, dict[str, Any]] = {
@@ -191,9 +190,12 @@ def shipping_handler(
     """
     publish = None
     if prometheus:
-        from logbastion.shipping_metrics import ShippingMetrics  # noqa: PLC0415 - needs a registry only when wanted
+        # Needs a registry only when wanted.
+        from logbastion.certificate_metrics import watch_certificates  # noqa: PLC0415
+        from logbastion.shipping_metrics import ShippingMetrics  # noqa: PLC0415
 
         publish = ShippingMetrics()
+        watch_certificates({"ca": ca_file, "client": certificate_file})
     made = make_transport(
         transport,
         destinations,

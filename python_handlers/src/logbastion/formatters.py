@@ -18,6 +18,7 @@ from logbastion.identifiers import uuid7
 from logbastion.jsonsafe import safe_attributes, safe_str, shortened
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
+from logbastion.redaction_counts import counts
 from logbastion.streams import stream_for
 from logbastion.typed import TYPED, take_typed
 
@@ -119,6 +120,8 @@ class EventFormatter(logging.Formatter):
         try:
             line = encode_line(self._gate(self.event(record)))
         except Exception as error:  # fails closed: a notice instead of what could not be judged
+            counts.failed += 1
+            counts.pending = True
             line = encode_line(self._notice(record, error))
         record.__dict__[_LINE] = (self._mark, line)
         return line

@@ -12,15 +12,20 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
-from functools import cache
+from collections.abc import Callable, Collection, Iterable
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
+from logbastion import metric_files
+from logbastion.certificate_metrics import CertificateCollector
 from logbastion.error_rate import ErrorRateCollector
+from logbastion.redaction_counts import counts
+from logbastion.unlocked import UnlockedHandler
 
 OTHER: Final = "other"
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -38,6 +43,8 @@ SECURITY_EVENT_TYPES: Final = (
 # The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 REQUEST_EVENT_TYPE: Final = "http_request"
+_REMEMBERED: Final = 4096
+"""Pairs of logger and level whose counter a handler remembers."""
 _SECURITY_LOGGERS: Final = ("accounts.auth", "security", "django.security", "finances.pci_compliant")
 
 
@@ -48,6 +55,11 @@ class Instruments:
         self.log_messages = Counter("django_log_messages_total", "Log messages", ["level", "logger"])
         self.request_duration = Histogram("django_request_duration_seconds", "Request duration", buckets=BUCKETS)
         self.security_events = Counter("security_events_total", "Security events", ["event_type"])
+        self.redacted = Counter("logbastion_events_redacted_total", "Events in which something was redacted")
+        self.redaction_failures = Counter(
+            "logbastion_redaction_failures_total",
+            "Events in whose place a notice was written, because they could not be prepared or redacted",
+        )
         # Born at 0: an alert on increase() cannot see a series whose first value is 1.
         for logger in (*KNOWN_LOGGERS, OTHER):
             for level in LEVELS:
@@ -67,6 +79,7 @@ def instruments() -> Instruments:
     made = Instruments()
     if not is_multiprocess():
         REGISTRY.register(ErrorRateCollector(made.log_messages.collect))
+        REGISTRY.register(CertificateCollector())
     return made
 
 
@@ -83,20 +96,38 @@ def scrape(accept: str = "") -> tuple[bytes, str]:
 
     """
     instruments()
+    publish_redactions()
     encoder, content_type = choose_encoder(accept)
     registry = REGISTRY
     if is_multiprocess():
         registry = CollectorRegistry()
-        workers = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        directory = os.environ["PROMETHEUS_MULTIPROC_DIR"]
-        registry.register(ErrorRateCollector(workers.collect, os.path.join(directory, "error_rate.json")))
+        registry.register(_AllProcesses(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     return encoder(registry), content_type
 
 
+class _AllProcesses(Collector):
+    """The metrics of all processes; their files are read once for all of them."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        metrics = metric_files.read(self._directory)
+        yield from metrics
+        yield from ErrorRateCollector(lambda: metrics, os.path.join(self._directory, "error_rate.json")).collect()
+        yield from CertificateCollector().collect()
+
+
 def child_exit(server: Any, worker: Any) -> None:
-    """Gunicorn's hook: removes the gauges of a worker that has ended. Import it in ``gunicorn.conf.py``."""
+    """Gunicorn's hook: takes over the counters of a worker that has ended. Import it in ``gunicorn.conf.py``."""
     if is_multiprocess():
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        try:
+            metric_files.bury(os.environ["PROMETHEUS_MULTIPROC_DIR"], worker.pid)
+        except OSError as error:  # the server goes on without
+            server.log.warning("The metrics of worker %s stay in files of their own: %s", worker.pid, error)
 
 
 class _Serial:
@@ -112,13 +143,14 @@ class _Serial:
         self._busy = False
         self._later: deque[Callable[[], object]] = deque()
 
-    def __call__(self, update: Callable[[], object]) -> None:
+    def __call__(self, update: Callable[..., object], *arguments: Any) -> None:
         with self.lock:
-            self._later.append(update)
             if self._busy:
+                self._later.append(lambda: update(*arguments))
                 return
             self._busy = True
             try:
+                update(*arguments)
                 while self._later:
                     self._later.popleft()()
             finally:
@@ -133,10 +165,10 @@ os.register_at_fork(
 
 def observe_request(seconds: float) -> None:
     """Count one request in ``django_request_duration_seconds``."""
-    serially(lambda: instruments().request_duration.observe(seconds))
+    serially(instruments().request_duration.observe, seconds)
 
 
-class PrometheusLoggingHandler(logging.Handler):
+class PrometheusLoggingHandler(UnlockedHandler):
     """Counts log messages and security events, and observes request durations (guide, "Prometheus Metrics").
 
     * ``django_log_messages_total{level,logger}``: every record. Levels between two known ones count as the lower.
@@ -154,6 +186,8 @@ class PrometheusLoggingHandler(logging.Handler):
     def __init__(self, known_loggers: Collection[str] = ()) -> None:
         super().__init__()
         self._known = frozenset(KNOWN_LOGGERS) | frozenset(known_loggers)
+        # Looking for a child of a metric costs more than counting.
+        self._counter = lru_cache(maxsize=_REMEMBERED)(self._counter_of)
         made = instruments()
         for logger in known_loggers:
             for level in LEVELS:
@@ -162,24 +196,25 @@ class PrometheusLoggingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Count the record."""
         try:
-            serially(lambda: self._count(record))
+            serially(self._count, record)
         except Exception:  # logging never stops the application
             self.handleError(record)
 
     def _count(self, record: logging.LogRecord) -> None:
-        made = instruments()
-        made.log_messages.labels(level=_level(record.levelno), logger=self._label(record.name)).inc()
-        event_type = security_event_type(record)
-        if event_type is not None:
-            made.security_events.labels(event_type=event_type).inc()
-        milliseconds = getattr(record, "duration_ms", None)
-        if (
-            isinstance(milliseconds, (int, float))
-            and math.isfinite(milliseconds)
-            and milliseconds >= 0
-            and getattr(record, "event_type", REQUEST_EVENT_TYPE) == REQUEST_EVENT_TYPE
-        ):
-            made.request_duration.observe(milliseconds / 1000)
+        counter, is_security = self._counter(record.name, record.levelno)
+        counter.inc()
+        if is_security:
+            _count_security_event(record)
+        if "duration_ms" in record.__dict__:
+            _observe_duration(record)
+        # The event of this record has been written by now, unless that is done by another thread.
+        if counts.pending:
+            _publish_redactions()
+
+    def _counter_of(self, name: str, level: int) -> tuple[Counter, bool]:
+        """Return the counter of the logger's messages of this level, and whether it logs security events."""
+        counter = instruments().log_messages.labels(level=_level(level), logger=self._label(name))
+        return counter, _is_security_logger(name)
 
     def _label(self, name: str) -> str:
         while name:
@@ -189,13 +224,47 @@ class PrometheusLoggingHandler(logging.Handler):
         return OTHER
 
 
+def _count_security_event(record: logging.LogRecord) -> None:
+    event_type = security_event_type(record)
+    if event_type is not None:
+        instruments().security_events.labels(event_type=event_type).inc()
+
+
+def _observe_duration(record: logging.LogRecord) -> None:
+    milliseconds = getattr(record, "duration_ms", None)
+    if (
+        isinstance(milliseconds, (int, float))
+        and math.isfinite(milliseconds)
+        and milliseconds >= 0
+        and getattr(record, "event_type", REQUEST_EVENT_TYPE) == REQUEST_EVENT_TYPE
+    ):
+        instruments().request_duration.observe(milliseconds / 1000)
+
+
+def publish_redactions() -> None:
+    """Add what the redaction of this process has done since the last time."""
+    serially(_publish_redactions)
+
+
+def _publish_redactions() -> None:
+    redacted, failed = counts.take()
+    if redacted:
+        instruments().redacted.inc(redacted)
+    if failed:
+        instruments().redaction_failures.inc(failed)
+
+
 def _level(number: int) -> str:
     return LEVELS[min(max(number // 10, 1), 5) - 1]
 
 
+def _is_security_logger(logger: str) -> bool:
+    return any(logger == name or logger.startswith(name + ".") for name in _SECURITY_LOGGERS)
+
+
 def security_event_type(record: logging.LogRecord) -> str | None:
     """Return the label ``event_type`` of a record, or None when it is no security event."""
-    if not any(record.name == name or record.name.startswith(name + ".") for name in _SECURITY_LOGGERS):
+    if not _is_security_logger(record.name):
         return None
     event_type = getattr(record, "event_type", None) or getattr(record, "alert_type", None)
     if event_type is None:

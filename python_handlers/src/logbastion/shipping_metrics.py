@@ -11,7 +11,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from logbastion.metrics import serially
+from logbastion.metrics import publish_redactions, serially
 from logbastion.shipping.status import DROP_REASONS, ShippingCounts
 from logbastion.streams import STREAMS
 
@@ -69,7 +69,8 @@ class ShippingMetrics:
 
     def __call__(self, counts: ShippingCounts) -> None:
         """Add what has come since the last call. Counts that have begun anew, as after a fork, count from zero."""
-        serially(lambda: self._publish(counts))
+        publish_redactions()
+        serially(self._publish, counts)
 
     def _publish(self, counts: ShippingCounts) -> None:
         made, before = _instruments(), self._published

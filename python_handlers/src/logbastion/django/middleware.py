@@ -15,13 +15,14 @@ from django.http import HttpRequest, HttpResponseBase
 from logbastion.correlation import bind, is_well_formed, new_correlation_id
 from logbastion.django.options import signals_are_on
 from logbastion.django.request import current_request, known_user_id
+from logbastion.django.request_counts import RequestCounts, route_of
 from logbastion.django.signals import log_permission_denied
 from logbastion.events import get_client_ip
 from logbastion.metrics import REQUEST_EVENT_TYPE
+from logbastion.request_metrics import METHODS
 
 HEADER: Final = "X-Correlation-ID"
 _performance = logging.getLogger("performance")
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _SERVER_ERROR: Final = 500
 _FORBIDDEN: Final = 403
 
@@ -35,12 +36,13 @@ class CorrelationIdMiddleware:
       Cookie``), the school when the application sets ``request.school_id``.
     * The request is logged on ``performance``, event type ``http_request``, with its duration; the Prometheus handler
       fills ``django_request_duration_seconds`` from it. The operation is the URL *pattern*: paths may hold names.
+    * The request is counted by method, URL pattern and class of status; see :mod:`logbastion.request_metrics`.
     * With ``logbastion.django`` among the installed applications, an answer 403 is logged as ``permission_denied`` on
       ``accounts.auth``, whatever made it: ``PermissionDenied``, a refusal of the CSRF check, an answer of the view. A
       quiet path has this event, too.
 
-    The setting ``LOGBASTION_QUIET_PATHS`` lists exact paths that get no event and no duration, such as a health check;
-    by default none. The body of a streaming response is produced later, outside of the context.
+    The setting ``LOGBASTION_QUIET_PATHS`` lists exact paths that get no event and are not counted, such as a health
+    check; by default none. The body of a streaming response is produced later, outside of the context.
     """
 
     sync_capable = True
@@ -51,6 +53,7 @@ class CorrelationIdMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         self._quiet = frozenset(getattr(settings, "LOGBASTION_QUIET_PATHS", ()))
         self._denials = signals_are_on()
+        self._counts = RequestCounts(self._quiet)
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -102,13 +105,13 @@ class CorrelationIdMiddleware:
         quiet = request.path in self._quiet
         if quiet and not denied:
             return
-        method = request.method if request.method in _METHODS else "OTHER"
-        match = getattr(request, "resolver_match", None)
-        route = f"/{match.route}" if match is not None else "(no route)"
+        method = request.method if request.method in METHODS else "OTHER"
+        route = route_of(request)
         if denied:
             log_permission_denied(request, method, route, status)
         if quiet:
             return
+        self._counts.count(method, route, status, seconds)
         _performance.info(
             "%s %s answered %s",
             method,

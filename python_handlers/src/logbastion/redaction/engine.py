@@ -13,6 +13,7 @@ from logbastion.redaction.classification import Classification, Kind
 from logbastion.redaction.markers import MARK, MARKER
 from logbastion.redaction.numbers import find_numbers
 from logbastion.redaction.text import Pseudonym, TextRedactor
+from logbastion.redaction_counts import counts
 from logbastion.streams import APPLICATION
 
 _DATASET: Final = "django."
@@ -80,20 +81,30 @@ class Redactor:
         """
         stream = _stream_of(event)
         redact = self._texts.redact
+        changed = False
         for name, value in event.items():  # values are replaced only, no name comes or goes
             if name in _OWN:
                 continue
             if type(value) is str:
-                if name != "correlation_id" or not _UUID.fullmatch(value):
-                    event[name] = redact(value, stream)
+                if name == "correlation_id" and _UUID.fullmatch(value):
+                    continue
+                written: Any = redact(value, stream)
             elif name == "extra":
-                event[name] = self._mapping(value, stream)
+                written = self._mapping(value, stream)
             elif name == "error":
-                event[name] = {key: redact(text, stream) for key, text in value.items()}
+                written = {key: redact(text, stream) for key, text in value.items()}
             elif name == "security":
-                event[name] = self._security(value, stream)
+                written = self._security(value, stream)
             elif isinstance(value, (dict, list)):
-                event[name] = self._value(value, name, stream)
+                written = self._value(value, name, stream)
+            else:
+                continue
+            if written != value:
+                event[name] = written
+                changed = True
+        if changed:
+            counts.redacted += 1
+            counts.pending = True
         return event
 
     def redact_text(self, text: str, stream: str = APPLICATION) -> str:
