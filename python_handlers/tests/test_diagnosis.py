@@ -69,13 +69,13 @@ class TestRules:
         }
         assert all(rule.hint.endswith(".") for rule in RULES.values())
 
-    @pytest.mark.parametrize("environment", ["production", "staging"])
+    @pytest.mark.parametrize("environment", ["production", "staging", "lab", "prodution"])
     def test_strict_ones(self, environment):
         (finding,) = breach(1, environment, "DEBUG is on.")
         assert (finding.id, finding.level, finding.message) == ("logbastion.E001", "error", "DEBUG is on.")
         assert "DEBUG = False" in finding.hint
 
-    @pytest.mark.parametrize("environment", ["development", "test", "lab"])
+    @pytest.mark.parametrize("environment", ["development", "test"])
     def test_others(self, environment):
         assert breach(1, environment, "DEBUG is on.") == []
         assert ids(breach(20, environment, "Open.")) == ["W020"]
@@ -227,7 +227,8 @@ class TestEnvironment:
             ("production", None, "production"),
             ("production", "development", "production"),
             ("test", "production", "production"),
-            ("test", "lab", "test"),
+            ("test", "lab", "lab"),
+            ("lab", "staging", "staging"),
         ],
     )
     @pytest.mark.usefixtures("alone")
@@ -242,7 +243,7 @@ class TestEnvironment:
         assert environment_in_use() == name
 
     def test_an_unknown_one_is_said(self):
-        assert ids(diagnose("prod", {})) == ["W010"]
+        assert ids(diagnose("prod", {})) == ["W010", "E030"]
         assert diagnose("test", {}) == []
 
 

@@ -14,6 +14,8 @@ from logbastion.diagnosis import (
 from logbastion.files import StreamFileHandler
 from logbastion.metrics import PrometheusLoggingHandler
 from logbastion.recent import CircularBufferHandler
+from logbastion.shipping import ShippingHandler
+from logbastion.shipping.transports import UdpTransport
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -32,9 +34,16 @@ def alone(root_logging):
     root.handlers[:] = before
 
 
+def without_pytests_own(logger):
+    """Take away what pytest attaches when the test begins, also to loggers that do not propagate."""
+    logger.handlers[:] = [one for one in logger.handlers if not type(one).__module__.startswith("_pytest")]
+
+
 class TestHandlers:
     @pytest.fixture
     def attach(self, logger):
+        logger.setLevel(logging.INFO)
+
         def attach(handler, *filters, formatter=None):
             handler.filters += filters
             if formatter is not None:
@@ -125,6 +134,56 @@ class TestHandlers:
     def test_this_host_and_tls_are_fine(self, attach, logger, kind, arguments, options):
         attach(getattr(logging.handlers, kind)(*arguments, **options), RedactionFilter())
         assert self.found(logger) == []
+
+    @pytest.mark.parametrize(("host", "found"), [("192.0.2.1", ["E051"]), ("127.0.0.1", [])])
+    def test_datagrams_of_this_package(self, attach, logger, host, found):
+        handler = attach(ShippingHandler(UdpTransport(f"{host}:9020", plaintext=True)))
+        try:
+            assert ids(self.found(logger)) == found
+        finally:
+            handler.close()
+
+    @pytest.mark.parametrize(
+        ("environment", "levels", "found"),
+        [
+            ("production", (logging.DEBUG, logging.NOTSET), ["E052"]),
+            ("lab", (logging.DEBUG, logging.NOTSET), ["E052"]),
+            ("production", (15, logging.NOTSET), ["E052"]),
+            ("production", (logging.DEBUG, logging.INFO), []),
+            ("production", (logging.INFO, logging.NOTSET), []),
+            ("staging", (logging.DEBUG, logging.NOTSET), []),
+            ("development", (logging.DEBUG, logging.NOTSET), []),
+        ],
+    )
+    def test_what_nobody_has_looked_at(self, attach, logger, environment, levels, found):
+        handler = attach(CircularBufferHandler())
+        attach(PrometheusLoggingHandler())
+        without_pytests_own(logger)
+        for one, level in zip((logger, handler), levels, strict=True):
+            one.setLevel(level)
+        findings = [one for one in handler_findings(environment) if repr(logger.name) in one.message]
+        assert ids(findings) == found
+
+    def test_the_handlers_of_the_loggers_above_count_unless_it_does_not_propagate(self, attach, logger):
+        attach(CircularBufferHandler())
+        child = logger.getChild("child")
+        child.setLevel(logging.DEBUG)
+        logger.setLevel(logging.INFO)
+        findings = [one for one in handler_findings("production") if repr(child.name) in one.message]
+        assert ids(findings) == ["E052"]
+        child.propagate = False
+        assert [one for one in handler_findings("production") if repr(child.name) in one.message] == []
+
+    def test_the_console_alone(self, alone, tmp_path):
+        without_pytests_own(alone)
+        console = logging.StreamHandler()
+        console.setFormatter(EventFormatter())
+        alone.addHandler(console)
+        alone.addHandler(CircularBufferHandler())
+        assert "W053" in ids(handler_findings("production"))
+        assert "W053" not in ids(handler_findings("development"))
+        alone.addHandler(StreamFileHandler(tmp_path))
+        assert "W053" not in ids(handler_findings("production"))
 
     def test_whoever_connects_otherwise_is_not_judged(self, attach, logger):
         class OverTls(logging.handlers.SocketHandler):

@@ -18,12 +18,14 @@ from django.core.checks import Tags, registry, run_checks  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
 from django.test import override_settings  # noqa: E402
 from django.urls import include, path, re_path  # noqa: E402
+from django.utils.log import AdminEmailHandler  # noqa: E402
 from django_auth_site import SITE  # noqa: E402
 
 import logbastion  # noqa: E402
-from logbastion import EventFormatter  # noqa: E402
+from logbastion import EventFormatter, RedactionFilter  # noqa: E402
 from logbastion.django import checks  # noqa: E402
 from logbastion.django.middleware import CorrelationIdMiddleware  # noqa: E402
+from logbastion.files import StreamFileHandler  # noqa: E402
 from logbastion.pseudonym_keys import add_key  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "only_the_gate")
@@ -69,7 +71,9 @@ def only_the_gate(root_logging, monkeypatch):
 @pytest.fixture
 def good(tmp_path, only_the_gate):
     """Production with nothing to find."""
-    only_the_gate.setFormatter(EventFormatter("school", "production"))
+    handler = StreamFileHandler(tmp_path / "logs")
+    handler.setFormatter(EventFormatter("school", "production"))
+    logging.root.handlers[:] = [handler]
     keys = tmp_path / "keys"
     add_key(keys)
     with override_settings(**SITE | {"CACHES": SHARED, "LOGBASTION_PSEUDONYM_KEYS_FILE": keys, "DEBUG": False}):
@@ -174,6 +178,16 @@ class TestProduction:
         logging.root.addHandler(logging.NullHandler())
         assert found() == ["E005"]
 
+    @pytest.mark.parametrize("with_variables", [True, False])
+    def test_error_reports_by_mail(self, with_variables):
+        handler = AdminEmailHandler(include_html=with_variables)
+        handler.addFilter(RedactionFilter())
+        logging.getLogger("django.request").addHandler(handler)
+        (message,) = messages()
+        assert message.id == "logbastion.E006"
+        assert ("local variables" in message.msg) == with_variables
+        assert "'django.request'" in message.msg
+
     def test_a_handler_beside_the_gate(self):
         logging.root.addHandler(logging.StreamHandler())
         assert found() == ["E050"]
@@ -235,7 +249,7 @@ class TestElsewhere:
     def test_the_variable_makes_it_strict(self, monkeypatch):
         monkeypatch.setenv("LOGBASTION_ENVIRONMENT", "staging")
         with override_settings(DEBUG=True, CACHES=SHARED):
-            assert found() == ["E001", "E030"]
+            assert found() == ["E001", "E030", "W053"]
 
 
 PROGRAM = """

@@ -155,6 +155,23 @@ def test_events_of_a_request_share_its_id_and_know_the_user(world):
     assert len({(event["user_id"], event["school_id"]) for event in same}) == 1
 
 
+def test_each_log_in_log_out_and_refusal_has_exactly_one_event(world):
+    """What the application and `logbastion.django` both told of would be counted twice."""
+    statuses = json.loads(world["traffic"].stdout)["statuses"]
+    auth = [event for event in world["events"] if event["logger"] == "accounts.auth"]
+    by_command = [event["event_type"] for event in auth if "correlation_id" not in event]
+    assert by_command == ["password_changed"] * 3  # load_example_data gives each user a password
+    requests = [event for event in auth if "correlation_id" in event]
+    assert set(collections.Counter(event["correlation_id"] for event in requests).values()) == {1}
+    kinds = collections.Counter(event["event_type"] for event in requests)
+    assert set(kinds) == {"authentication_attempt", "logout", "permission_denied"}
+    assert kinds["permission_denied"] == statuses["403"]
+    posts = [event["extra"] for event in world["events"] if event.get("event_type") == "http_request"]
+    by_route = collections.Counter(post["route"] for post in posts if post["http_method"] == "POST")
+    assert kinds["authentication_attempt"] == by_route["/login/"]
+    assert kinds["logout"] == by_route["/logout/"]
+
+
 def test_nothing_secret_was_logged(world):
     passwords = [user["password"] for user in json.loads(world["school"].credentials.read_text())["users"]]
     raw = b"".join(path.read_bytes() for path in (world["school"].directory / "logs").iterdir())
@@ -187,8 +204,17 @@ def test_metrics_are_those_of_all_workers(world):
         logged = sum(event["logger"] == logger and event["level"] == level for event in events)
         assert logged > 0
         assert metrics["django_log_messages_total", ("level", level), ("logger", logger)] == logged
-    failures = sum(event["logger"] == "accounts.auth" and event["level"] == "WARNING" for event in events)
-    assert metrics["security_events_total", ("event_type", "authentication_failure")] == failures
+    auth = [event for event in events if event["logger"] == "accounts.auth"]
+    attempts = [event["level"] for event in auth if event["event_type"] == "authentication_attempt"]
+    denied = sum(event["event_type"] == "permission_denied" for event in auth)
+    for event_type, logged in (
+        ("authentication_failure", attempts.count("WARNING")),
+        ("authentication_success", attempts.count("INFO")),
+        ("logout", sum(event["event_type"] == "logout" for event in auth)),
+        ("permission_denied", denied),
+    ):
+        assert logged > 0
+        assert metrics["security_events_total", ("event_type", event_type)] == logged
     assert 0 < metrics["error_rate",] < 1
     assert world["wrong"] == 401
 

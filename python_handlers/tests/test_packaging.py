@@ -52,7 +52,7 @@ def test_a_bare_environment_installs_and_imports_it_without_django(distributions
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True, timeout=120)
     program = (
         "import logging.config, logbastion, importlib.util as u; assert u.find_spec('django') is None; "
-        "logging.config.dictConfig(logbastion.logging_config('test')); "
+        "logging.config.dictConfig(logbastion.logging_config('staging')); "
         "logging.getLogger('business').info('it works'); print(logbastion.__file__)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -20,6 +21,7 @@ def owner_and_mode(host, path):
         ("/etc/django-app/logging", "root", "django-app", 0o750),
         ("/etc/django-app/logging.env", "root", "django-app", 0o640),
         ("/etc/django-app/logging/metrics_token", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/pseudonym-keys", "root", "django-app", 0o640),
         ("/etc/django-app/logging/certs", "root", "django-app", 0o750),
         ("/etc/django-app/logging/certs/ca.crt", "root", "django-app", 0o644),
         ("/etc/django-app/logging/certs/client.crt", "root", "django-app", 0o644),
@@ -49,6 +51,7 @@ def test_readers_read_logs_and_no_key(host):
     for path in (
         "/etc/django-app/logging/certs/client.key",
         "/etc/django-app/logging/metrics_token",
+        "/etc/django-app/logging/pseudonym-keys",
         "/etc/django-app/logging.env",
     ):
         assert host.run(f"runuser -u auditor -- cat {path}").rc == 1
@@ -66,6 +69,24 @@ def test_token_is_the_one_that_prometheus_has(host, secrets_directory):
     assert made.stat().st_mode & 0o777 == 0o600
     assert len(made.read_text().strip()) == 32
     assert host.file("/etc/django-app/logging/metrics_token").content_string.strip() == made.read_text().strip()
+
+
+def test_key_of_pseudonyms_is_that_of_the_control_node(host, secrets_directory):
+    made = secrets_directory / "passwords/pseudonym_key_django-app"
+    assert made.stat().st_mode & 0o777 == 0o600
+    key = made.read_text().strip()
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    content = host.file("/etc/django-app/logging/pseudonym-keys").content_string
+    assert content == f"k{hashlib.sha256(key.encode()).hexdigest()[:10]} {key}\n"
+    assert key not in host.file("/etc/django-app/logging.env").content_string
+
+
+def test_doctor_finds_nothing_unsafe(host):
+    doctor = "set -a; . /etc/django-app/logging.env; exec /opt/django-app/venv/bin/logbastion doctor --json"
+    for environment, expected in (("production", []), ("molecule", ["logbastion.W010"])):
+        answer = json.loads(host.run(f"runuser -u django-app -- sh -c '{doctor} --environment {environment}'").stdout)
+        assert answer["strict"] is True
+        assert [finding["id"] for finding in answer["findings"]] == expected
 
 
 def test_installed_package_is_the_wheel_of_the_control_node(host, secrets_directory):

@@ -96,6 +96,38 @@ def test_misspelt_variable_is_refused(run_playbook):
     assert run.changed == 0
 
 
+def test_keys_of_pseudonyms_that_were_added_stay(bookworm, run_playbook):
+    path = "/etc/django-app/logging/pseudonym-keys"
+    added = f"from logbastion.pseudonym_keys import add_key; add_key('{path}')"
+    bookworm.check_output(f'/opt/django-app/venv/bin/python -c "{added}"')
+    bookworm.check_output(f"sed -i '1i # ours' {path}")
+    keys = bookworm.file(path).content_string
+    assert len(keys.splitlines()) == 3
+    bookworm.check_output(f"chown django-app {path} && chmod 0600 {path}")
+    run = run_playbook("-v", "--diff", limit=HOST)
+    assert not run.failed, run.output
+    file = bookworm.file(path)
+    assert (file.content_string, file.user, file.group, file.mode) == (keys, "root", "django-app", 0o640)
+    assert [key for _, key in map(str.split, keys.splitlines()[1:]) if key in run.output] == []
+
+
+def test_file_without_a_key_gets_a_sentence_and_is_left_alone(bookworm, run_playbook):
+    path = "/etc/django-app/logging/pseudonym-keys"
+    bookworm.check_output(f"mv {path} {path}.kept && echo '# no key' > {path}")
+    run = run_playbook(limit=HOST)
+    assert run.failed
+    assert f"{path} has no key." in run.sentences
+    assert bookworm.file(path).content_string == "# no key\n"
+    bookworm.check_output(f"rm {path}")
+    assert run_playbook("--check", limit=HOST).changed == 1
+    run = run_playbook("-v", "--diff", limit=HOST)
+    assert not run.failed, run.output
+    (line,) = bookworm.file(path).content_string.splitlines()
+    assert line in bookworm.file(f"{path}.kept").content_string
+    assert line.split()[1] not in run.output
+    bookworm.check_output(f"rm {path}.kept")
+
+
 def test_everything_is_put_back_by_another_run(bookworm, run_playbook):
     token = bookworm.file("/etc/django-app/logging/metrics_token").content_string
     run = run_playbook("-v", limit=HOST)

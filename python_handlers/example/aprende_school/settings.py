@@ -33,6 +33,7 @@ SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = [host for host in os.environ.get("DJANGO_ALLOWED_HOSTS", "").split(",") if host]
 
 INSTALLED_APPS = [
+    "logbastion.django",  # logs log-ins, log-outs, refusals and changed passwords; adds to manage.py check
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

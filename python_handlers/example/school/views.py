@@ -79,7 +79,8 @@ def school(request: HttpRequest, school_id: int) -> HttpResponse:
             _security.warning(
                 "Access to another school was denied",
                 extra={
-                    "event_type": "permission_denied",
+                    # Which school was asked for; the answer 403 itself is logged by logbastion as permission_denied.
+                    "event_type": "school_access_denied",
                     "access_denied": True,
                     "requested_school_id": found.pk,
                     "source_ip": get_client_ip(request),

@@ -8,10 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from logbastion.environments import Environment, rules_of
 from logbastion.formatters import EventFormatter
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction import Classification, Redactor
+from logbastion.redaction.classification import weakened_kinds
 from logbastion.shipping.destinations import parse_destinations
 from logbastion.shipping.handler import ShippingHandler
 from logbastion.shipping.transports.named import make_transport
@@ -19,6 +21,8 @@ from logbastion.shipping.transports.named import make_transport
 PREFIX: Final = "LOGBASTION_"
 # Django and its server attach handlers of their own to these; taken away, so that nothing is written twice.
 _WITH_OWN_HANDLERS: Final = ("django", "django.server")
+# These tell much at DEBUG that is of no use to who develops something else.
+_TALKATIVE: Final = ("django", "asyncio", "urllib3")
 # These may not be silenced by a high root level: metrics, alerts and evidence hang on them.
 _ALWAYS_INFO: Final = (
     "accounts", "finances", "security", "privacy", "performance", "system.log_management", "incidents",
@@ -58,9 +62,12 @@ def logging_config(
     ``_KEY_FILE``, ``_USERNAME``, ``_PASSWORD_FILE``, ``_API_KEY_FILE`` and ``_LEVEL``. An empty variable counts as not
     set. Nothing is opened or connected here; the files are only looked at.
 
+    What else is not given comes from the table in :mod:`logbastion.environments`, which also says what is refused in
+    which environment.
+
     Args:
-        environment: ``production``, ``staging``, ``lab``...; small letters, digits, underscores. ``development`` when
-            nothing says otherwise.
+        environment: ``development``, ``test``, ``staging`` or ``production``; ``development`` when nothing says
+            otherwise. Another name of small letters, digits and underscores has the rules of production.
         service_name: ``service.name`` of the events; ``django`` when nothing says otherwise.
         log_directory: where ``<stream>.log`` are written; without it no files.
         ingest: ``host:port``, several separated by commas or as a sequence; without it nothing is sent.
@@ -72,10 +79,10 @@ def logging_config(
         username: for ``http`` and ``elasticsearch``, with ``password_file``.
         password_file: holds the password.
         api_key_file: holds an API key in Elasticsearch's ``encoded`` form, instead of user and password.
-        level: the root logger's level, ``INFO`` by default. Security, audit and performance loggers log from INFO on
-            whatever it is.
-        console: whether events go to standard error too. By default only when there is neither a directory nor an
-            ingest.
+        level: the root logger's level; by default ``INFO``, in development ``DEBUG``, which production refuses.
+            Security, audit and performance loggers log from INFO on whatever it is.
+        console: whether events go to standard error. By default in development, and in staging and production when
+            there is neither a directory nor an ingest. False is refused there in that case.
         prometheus: whether records are counted.
         metric_loggers: further values for the label ``logger`` of ``django_log_messages_total``.
         spool_directory: where events wait for the ingest, also over the end of the process; made with mode 0750 when it
@@ -89,6 +96,9 @@ def logging_config(
 
     """
     environment = _checked_environment(environment or _variable("ENVIRONMENT") or DEFAULT_ENVIRONMENT)
+    rules = rules_of(environment)
+    given_level = level or _variable("LEVEL")
+    root_level = _checked_level(given_level or rules.level, environment, rules)
     formatter: dict[str, Any] = {
         "()": "logbastion.formatters.EventFormatter",
         "service_name": service_name or _variable("SERVICE_NAME") or "django",
@@ -98,7 +108,7 @@ def logging_config(
         formatter["()"] = "logbastion.config.event_formatter"
         formatter["classification"] = [dict(entry) for entry in classification]
         formatter["harmless_fields"] = list(harmless_fields)
-        _check_classification(formatter)
+        _check_classification(formatter, rules)
     handlers: dict[str, dict[str, Any]] = {}
     directory = log_directory or _variable("LOG_DIRECTORY")
     if directory:
@@ -129,20 +139,24 @@ def logging_config(
             spool_directory=_checked_spool(spool_directory or _variable("SPOOL_DIRECTORY")),
             prometheus=prometheus,
         )
-    if console or (console is None and not handlers):
-        handlers["console"] = _handler("logging.StreamHandler")
+    _add_where_nothing_lasts(handlers, console, environment, rules)
+    if rules.least_level != "DEBUG":
+        for handler in handlers.values():
+            handler["level"] = rules.least_level
     if prometheus:
         _check_metrics_directory()
         handlers["prometheus"] = {
             "()": "logbastion.metrics.PrometheusLoggingHandler",
             "known_loggers": list(metric_loggers),
         }
-    root_level = _checked_level(level or _variable("LEVEL") or "INFO")
     loggers: dict[str, dict[str, Any]] = {
         name: {"handlers": [], "level": "NOTSET", "propagate": True} for name in _WITH_OWN_HANDLERS
     }
     if logging.getLevelName(root_level) > logging.INFO:
         loggers.update({name: {"level": "INFO"} for name in _ALWAYS_INFO})
+    if not given_level and root_level == "DEBUG":
+        for name in _TALKATIVE:
+            loggers[name] = {**loggers.get(name, {}), "level": "INFO"}
     # With DEBUG on, Django logs every SQL statement with its parameters here, which are people's data.
     loggers["django.db.backends"] = {"level": "INFO"}
     return {
@@ -225,25 +239,54 @@ def _checked_environment(name: str) -> str:
         raise ConfigurationError(str(error)) from None
 
 
-def _checked_level(name: str) -> str:
+def _checked_level(name: str, environment: str, rules: Environment) -> str:
     upper = name.upper() if isinstance(name, str) else ""
     if upper not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         raise ConfigurationError(f"The level {name!r} is unknown: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    if logging.getLevelName(upper) < logging.getLevelName(rules.least_level):
+        raise ConfigurationError(
+            f"level ({PREFIX}LEVEL): {upper} is refused in the environment {environment!r}: nobody has looked at what "
+            f"such records hold. Write {rules.least_level} or a higher one, and look for the fault in staging."
+        )
     return upper
+
+
+def _add_where_nothing_lasts(
+    handlers: dict[str, dict[str, Any]], console: bool | None, environment: str, rules: Environment
+) -> None:
+    """Add the handler for the console or, in a test, for memory; see the table of the environments."""
+    lasting = bool(handlers)
+    if console or (console is None and (rules.console or (not lasting and rules.fallback == "console"))):
+        handlers["console"] = _handler("logging.StreamHandler")
+    if not handlers and rules.fallback == "memory":
+        handlers["memory"] = _handler("logbastion.recent.CircularBufferHandler")
+    if not handlers and rules.strict:
+        raise ConfigurationError(
+            f"In the environment {environment!r} events need a place, and none is left with console=False: set "
+            f"log_directory ({PREFIX}LOG_DIRECTORY) or ingest ({PREFIX}INGEST)."
+        )
 
 
 def _checked_destinations(given: str | Sequence[str]) -> list[str]:
     try:
         return [str(destination) for destination in parse_destinations(given)]
     except ValueError as error:
-        raise ConfigurationError(f"ingest ({PREFIX}INGEST): {error}") from None
+        tls = " Events are sent over verified TLS only, never in plain text." if "://" in str(error) else ""
+        raise ConfigurationError(f"ingest ({PREFIX}INGEST): {error}{tls}") from None
 
 
-def _check_classification(formatter: dict[str, Any]) -> None:
+def _check_classification(formatter: dict[str, Any], rules: Environment) -> None:
     try:
         Classification.standard(formatter["classification"], formatter["harmless_fields"])
     except ValueError as error:
         raise ConfigurationError(f"classification: {error}") from None
+    weakened = [] if rules.may_weaken else weakened_kinds(formatter["classification"])
+    if weakened:
+        raise ConfigurationError(
+            f"classification: of {', '.join(weakened)} more would be written than by the standard table, which the "
+            f"environment {formatter['environment']!r} refuses for log-in and financial data. Choose drop, mask or the "
+            "standard treatment, without kept_in; name fields that only look so in harmless_fields."
+        )
 
 
 def _check_receiver(receiver: dict[str, Any]) -> None:

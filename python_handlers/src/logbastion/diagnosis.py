@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from logbastion.certificate_dates import MAX_FILE_BYTES, expiry_dates
-from logbastion.diagnosis_rules import ENVIRONMENTS, RULES, STRICT_ENVIRONMENTS, Finding, Level, breach, is_strict
+from logbastion.diagnosis_rules import RULES, Finding, Level, breach
+from logbastion.environments import ENVIRONMENTS, is_strict
 from logbastion.logging_tree import environments_in_use, handler_findings
 from logbastion.names import DEFAULT_ENVIRONMENT
 from logbastion.pseudonym_keys import PseudonymKeyError, read_keys
@@ -25,7 +26,6 @@ from logbastion.pseudonyms import VARIABLE as KEYS_VARIABLE
 __all__ = [
     "ENVIRONMENTS",
     "RULES",
-    "STRICT_ENVIRONMENTS",
     "Finding",
     "Level",
     "certificate_findings",
@@ -58,8 +58,8 @@ def environment_in_use(variables: Mapping[str, str] | None = None) -> str:
     """Return the name of the environment that this process is judged by.
 
     Asked are the formatters of the live handlers, which say what stands in the events, and ``LOGBASTION_ENVIRONMENT``.
-    When they contradict each other a strict one counts, so that a wrong variable switches no check off. Without any it
-    is ``development``.
+    When they contradict each other a strict one counts, so that a wrong variable switches no check off; of several
+    strict ones a known one. Without any it is ``development``.
 
     Args:
         variables: of the environment; by default those of the process.
@@ -67,7 +67,8 @@ def environment_in_use(variables: Mapping[str, str] | None = None) -> str:
     """
     given = (os.environ if variables is None else variables).get(ENVIRONMENT_VARIABLE)
     names = [*environments_in_use(), *([given] if given else [])]
-    return next((name for name in names if is_strict(name)), names[0] if names else DEFAULT_ENVIRONMENT)
+    strict = sorted(filter(is_strict, names), key=lambda name: name not in ENVIRONMENTS)
+    return next(iter([*strict, *names]), DEFAULT_ENVIRONMENT)
 
 
 def diagnose(environment: str, variables: Mapping[str, str]) -> list[Finding]:
@@ -94,10 +95,10 @@ def diagnose(environment: str, variables: Mapping[str, str]) -> list[Finding]:
 
 
 def environment_findings(environment: str) -> list[Finding]:
-    """Return rule 010: a name that none of the rules knows may be a slip of the pen for one that is strict."""
+    """Return rule 010: a name that is not in the table is strict, and may be meant for one that is not."""
     if environment in ENVIRONMENTS:
         return []
-    return breach(10, environment, f"The environment {environment!r} is unknown and is judged like development.")
+    return breach(10, environment, f"The environment {environment!r} is unknown and has the rules of production.")
 
 
 def log_directory_findings(path: str, environment: str) -> list[Finding]:

@@ -1,8 +1,9 @@
 """What is judged about an installation: one table of rules, one finding for each breach.
 
 The number names the rule and the letter its level, so that silencing a warning of development
-(``SILENCED_SYSTEM_CHECKS``) does not silence the error of production. ``staging`` and ``production`` are the strict
-environments; in the others a rule has its second level, or is silent.
+(``SILENCED_SYSTEM_CHECKS``) does not silence the error of production. Which environments are strict is in
+:mod:`logbastion.environments`: all but ``development`` and ``test``. In these a rule has its second level, or is
+silent.
 
 =====  ======  =========  ========================================================================================
 Rule   Strict  Otherwise  Found when
@@ -12,7 +13,8 @@ Rule   Strict  Otherwise  Found when
 003    E003    W003       A URL pattern captures log-in data, such as ``<token>``. ASVS 14.2.1.
 004    W004    silent     The default cache is one for each process, or none. ASVS 6.3.1.
 005    E005    W005       No handler of the root logger passes the gate: ``LOGGING`` is not made with it. 16.2.5.
-010    W010    W010       The environment's name is none of the four known ones; it counts as not strict.
+006    E006    W006       A handler mails Django's error reports, which hold the request, or local variables. 16.2.5.
+010    W010    silent     The environment's name is none of the four known ones; it has the rules of production.
 020    E020    W020       The log directory gives others a right. PCI DSS v4.0.1, 10.3.1 and 10.3.2; ASVS 16.4.2.
 021    E021    W021       A file in the log directory gives others a right. The same.
 022    W022    W022       A file in the log directory belongs to somebody else than the directory.
@@ -25,10 +27,12 @@ Rule   Strict  Otherwise  Found when
 043    W043    W043       A certificate expires within 14 days.
 050    E050    W050       A handler writes records that have not passed the redaction. ASVS 16.2.5.
 051    E051    W051       A handler sends records over the network without TLS. ASVS 12.3.1 and 16.4.3.
+052    E052    silent     A logger is below the least level of the environment, and a handler writes it. ASVS 13.4.2.
+053    W053    silent     Events go to the console or into memory alone. PCI DSS v4.0.1, 10.3.3; ASVS 16.4.3.
 099    W099    W099       Something could not be looked at.
 =====  ======  =========  ========================================================================================
 
-Rules 001 to 005 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
+Rules 001 to 006 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
 """
 
 from __future__ import annotations
@@ -36,10 +40,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from logbastion.environments import ENVIRONMENTS, is_strict
+
 Level = Literal["error", "warning"]
-ENVIRONMENTS: Final = ("development", "test", "staging", "production")
-"""The known environments. Others may be used and are judged like ``development``, with a warning."""
-STRICT_ENVIRONMENTS: Final = frozenset({"staging", "production"})
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,15 @@ RULES: Final[dict[int, Rule]] = {
         "not counted together otherwise.",
     ),
     5: Rule("error", "warning", "Set LOGGING = logbastion.logging_config(...), and leave LOGGING_CONFIG as it is."),
+    6: Rule(
+        "error",
+        "warning",
+        "Remove the AdminEmailHandler: the redaction does not see what it mails. The event has the traceback; let an "
+        "alert call people.",
+    ),
     10: Rule(
         "warning",
-        "warning",
+        None,
         f"Use one of {', '.join(ENVIRONMENTS)}; where the data are real, staging or production.",
     ),
     20: Rule("error", "warning", "Run chmod 0750 on it (2750 keeps the group of new files)."),
@@ -143,6 +152,13 @@ RULES: Final[dict[int, Rule]] = {
         "Send with logbastion's ingest, which demands TLS, or to a daemon on this host that does; for HTTPHandler and "
         "SMTPHandler set `secure`.",
     ),
+    52: Rule("error", None, "Set the logger to INFO or above, and look for the fault in staging."),
+    53: Rule(
+        "warning",
+        None,
+        "Name log_directory or ingest in logging_config, or see to it that who runs the process keeps its standard "
+        "error, and only for those who may read logs.",
+    ),
     99: Rule("warning", "warning", "Run this as the application's user, and look at it by hand if that does not help."),
 }
 
@@ -150,11 +166,6 @@ RULES: Final[dict[int, Rule]] = {
 def identifier(number: int, level: Level) -> str:
     """Return the id of a rule's finding, such as ``logbastion.E001``."""
     return f"logbastion.{level[0].upper()}{number:03}"
-
-
-def is_strict(environment: str) -> bool:
-    """Say whether an environment is one in which real data are expected."""
-    return environment in STRICT_ENVIRONMENTS
 
 
 def breach(number: int, environment: str, message: str) -> list[Finding]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import logbastion
+from logbastion.pseudonym_keys import read_keys
 
 CONNECT_SECONDS = 10
 REFUSAL_SECONDS = 2
@@ -41,6 +42,7 @@ def problems(*, greet: bool) -> Iterator[str]:
     """Yield a sentence for each thing that does not work."""
     try:
         logbastion.logging_config()
+        read_keys(os.environ["LOGBASTION_PSEUDONYM_KEYS_FILE"])
     except ValueError as error:
         yield str(error)
         return

@@ -4,7 +4,7 @@ They run with each ``manage.py check``, ``runserver`` and other command that che
 ``logbastion``, and need no ``--deploy``. A server such as gunicorn runs no checks: have the deployment run ``manage.py
 check`` with the settings and the environment of the server.
 
-The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 005; the
+The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 006; the
 rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that of
 :func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the
 strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
@@ -23,12 +23,13 @@ from django.core import checks
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.urls import get_resolver
+from django.utils.log import AdminEmailHandler
 from django.utils.module_loading import import_string
 
 from logbastion import diagnosis, pseudonyms
 from logbastion.diagnosis_rules import Finding, breach
 from logbastion.django.middleware import CorrelationIdMiddleware
-from logbastion.logging_tree import root_passes_gate
+from logbastion.logging_tree import attached_handlers, root_passes_gate
 from logbastion.redaction import Classification
 
 TAG: Final = "logbastion"
@@ -116,6 +117,21 @@ def gate(environment: str) -> list[Finding]:
     return [] if root_passes_gate() else breach(5, environment, "No handler of the root logger passes the redaction.")
 
 
+def error_mail(environment: str) -> list[Finding]:
+    """Rule 006: nobody mails Django's error reports.
+
+    The handler makes the report from the request and the exception, so that neither a formatter nor a filter redacts
+    it; with ``include_html`` the local variables of every frame are in it.
+    """
+    found = []
+    for logger, handler, _ in attached_handlers():
+        if isinstance(handler, AdminEmailHandler):
+            more = ", and the local variables of every frame" if handler.include_html else ""
+            text = f"The handler {type(handler).__name__} of the logger {logger!r} mails the settings and the request"
+            found += breach(6, environment, f"{text}{more}.")
+    return found
+
+
 def host(environment: str) -> list[Finding]:
     """Rules 010 to 043, for the places that the settings name, or else the environment variables."""
     return diagnosis.diagnose(environment, places())
@@ -140,6 +156,7 @@ JUDGES: Final[tuple[_Judge, ...]] = (
     url_patterns,
     cache,
     gate,
+    error_mail,
     host,
     diagnosis.handler_findings,
 )

@@ -120,8 +120,7 @@ class Classification:
             ClassificationError: an entry cannot work.
 
         """
-        text = resources.files(__package__).joinpath("classification.json").read_text(encoding="utf-8")
-        table = json.loads(text)
+        table = _standard_table()
         standard = {entry["kind"]: entry for entry in table["kinds"]}
         own: dict[str, dict[str, Any]] = {}
         for number, entry in enumerate(more):
@@ -167,6 +166,31 @@ class Classification:
             ):
                 return kind
         return None
+
+
+def weakened_kinds(more: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the standard kinds of log-in and financial data of which entries of a project let more be written.
+
+    Stricter or as strict are ``drop``, ``mask`` and the standard treatment, in every stream (``kept_in`` is empty).
+
+    Args:
+        more: as for :meth:`Classification.standard`, which has accepted it.
+
+    """
+    guarded = ("authentication", "financial")
+    standard = {entry["kind"]: entry for entry in _standard_table()["kinds"] if entry["category"] in guarded}
+    return [
+        entry["kind"]
+        for entry in more
+        if entry["kind"] in standard
+        and (entry.get("kept_in") or entry["treatment"] not in {"drop", "mask", standard[entry["kind"]]["treatment"]})
+    ]
+
+
+def _standard_table() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("classification.json").read_text(encoding="utf-8")
+    table: dict[str, Any] = json.loads(text)
+    return table
 
 
 def _joined(base: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,12 @@ def parse_destinations(text: str | Sequence[str]) -> tuple[Destination, ...]:
 
 
 def _parse(part: str) -> Destination:
+    scheme, separator, _ = part.partition("://")
+    if separator:
+        raise ValueError(
+            f"The destination {part!r} begins with {scheme}://: write host:port alone. How events are sent is the "
+            "transport's choice."
+        )
     host, colon, port = part.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

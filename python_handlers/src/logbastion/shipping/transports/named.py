@@ -51,7 +51,7 @@ def make_transport(
 
     """
     if name not in _BY_NAME:
-        raise ValueError(f"The transport {name!r} is unknown: choose from {', '.join(TRANSPORT_NAMES)}.")
+        raise ValueError(f"The transport {name!r} is unknown: choose from {', '.join(TRANSPORT_NAMES)}, all over TLS.")
     options: dict[str, Any] = {"ca_file": ca_file, "certificate_file": certificate_file, "key_file": key_file}
     credentials = {"username": username, "password_file": password_file, "api_key_file": api_key_file}
     given = [option for option, value in credentials.items() if value is not None]

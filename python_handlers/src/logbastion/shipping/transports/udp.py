@@ -59,6 +59,11 @@ class UdpTransport:
                     "over TLS, or write plaintext=True."
                 )
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of the destinations."""
+        return tuple(destination.host for destination in self._route.destinations)
+
     def send(self, events: Sequence[bytes]) -> Receipt:
         """See :meth:`Transport.send`. Everything that the kernel took is settled."""
         connection = self._connected()
