@@ -45,6 +45,12 @@ _ADVERSARIES: Final = {
     "entities": "&#64;",
     "SQL arguments": "; args=(",
     "options": " --password",
+    "bars": "password|",
+    "lines": "password:\n",
+    "spelt @": "a(at)",
+    "parameters": "select params=(",
+    "almost IBAN": "AB12CDEF ",
+    "phone": "+351 9 ",
 }
 
 
