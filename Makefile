@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz bench-metrics docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz bench-metrics bench docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -81,7 +81,10 @@ bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside it
 fuzz: build/fuzz-venv/requirements.txt ## Redaction, formatter and spool reader fuzzed with atheris; SECONDS=60 for all targets together
 	cd python_handlers && PYTHONPATH=.:src:tests ../build/fuzz-venv/bin/python -m fuzz --seconds $(SECONDS) --directory ../build/fuzz
 
-bench-redaction: venv ## What redaction finds in the corpus, what it changes in ordinary lines, and what it costs
+bench: venv ## What redaction finds, what it changes in ordinary lines, what it costs, and its share of a logging call (about a minute)
+	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.redaction --quick
+
+bench-redaction: venv ## `make bench` with all secrets of the corpus, then texts of 1 MiB made to be slow (some minutes)
 	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.redaction
 
 bench-metrics: venv ## What counting a log record or a request costs, and what a scrape of eight workers takes

@@ -7,18 +7,24 @@ import itertools
 import logging
 import statistics
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from corpus import CARRIERS, all_items, leaks, ordinary_lines
 
-from logbastion import EventFormatter
+from logbastion import EventFormatter, ShippingHandler, StreamFileHandler, TcpTransport
+from logbastion.gate import Gate
 from logbastion.redaction.engine import standard_redactor
+
+MakeHandler = Callable[[Path, Gate], logging.Handler]
 
 _LINES: Final = 5000
 _EVENTS: Final = 2000
+_QUICK_PER_KIND: Final = 32
 _SIZES: Final = (65536, 1048576)
 _ADVERSARIES: Final = {
     "digits": "1 ",
@@ -39,7 +45,18 @@ _ADVERSARIES: Final = {
     "entities": "&#64;",
     "SQL arguments": "; args=(",
     "options": " --password",
+    "bars": "password|",
+    "lines": "password:\n",
+    "spelt @": "a(at)",
+    "parameters": "select params=(",
+    "almost IBAN": "AB12CDEF ",
+    "phone": "+351 9 ",
 }
+
+
+def pass_on(event: dict[str, Any]) -> dict[str, Any]:
+    """Stand in the gate's place and do nothing."""
+    return event
 
 
 def _leaked(per_kind: int) -> tuple[int, Counter[str]]:
@@ -71,28 +88,87 @@ def _changed() -> list[str]:
     return [line for line in ordinary_lines(count=_LINES) if redact(line) != line]
 
 
-def _microseconds(gate: Callable[[dict[str, Any]], object], rounds: int) -> list[float]:
-    """Return what the gate takes for typical events of 300 bytes before the frame, no two of them the same."""
-    formatter = EventFormatter(gate=lambda event: event)
-    numbers = itertools.count()
+def _fields(number: int) -> dict[str, Any]:
+    return {
+        "user_id": number % 997,
+        "correlation_id": f"0190c5f0-7e4e-7bbb-8d2c-{number:012x}",
+        "event_type": "user_search",
+        "path": f"/schools/{number % 50}/search",
+        "term": f"algebra {number}",
+    }
 
-    def event() -> dict[str, Any]:
-        number = next(numbers)
+
+def _microseconds(gate: Gate, rounds: int) -> list[float]:
+    """Return what the gate takes for typical events of 300 bytes before the frame, no two of them the same."""
+    formatter = EventFormatter(gate=pass_on)
+
+    def event(number: int) -> dict[str, Any]:
         record = logging.LogRecord(
             "business.search", 20, "", 1, "Search for %s took %d ms", (f"maths{number}", 12), None
         )
-        record.__dict__.update(
-            user_id=number % 997, correlation_id=f"0190c5f0-7e4e-7bbb-8d2c-{number:012x}", event_type="user_search",
-            path=f"/schools/{number % 50}/search", term=f"algebra {number}",
-        )  # fmt: skip
+        record.__dict__.update(_fields(number))
         return formatter.event(record)
 
     times = []
-    for made in [event() for _ in range(_EVENTS * rounds)]:
+    for made in [event(number) for number in range(_EVENTS * rounds)]:
         begin = time.perf_counter()
         gate(made)
         times.append((time.perf_counter() - begin) * 1e6)
     return times
+
+
+def _whole_calls(make: MakeHandler, rounds: int) -> list[tuple[float, float]]:
+    """Return for each round the medians of a logging call with the gate and with nothing in its place, in us.
+
+    Both loggers are in this process and are called in turns, the other one first at each event.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        loggers = []
+        for name, gate in (("gate", standard_redactor()), ("none", pass_on)):
+            logger = logging.getLogger(f"business.{name}")
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
+            where = Path(directory, name)
+            where.mkdir(mode=0o750)
+            handler = make(where, gate)
+            logger.addHandler(handler)
+            loggers.append((logger, handler))
+        medians = []
+        numbers = itertools.count()
+        for _ in range(rounds):
+            times: tuple[list[float], list[float]] = ([], [])
+            for number in itertools.islice(numbers, _EVENTS):
+                fields = _fields(number)
+                for place in (0, 1) if number % 2 else (1, 0):
+                    begin = time.perf_counter()
+                    loggers[place][0].info("Search for %s took %d ms", f"maths{number}", 12, extra=fields)
+                    times[place].append((time.perf_counter() - begin) * 1e6)
+            medians.append((statistics.median(times[0]), statistics.median(times[1])))
+        for logger, handler in loggers:
+            logger.removeHandler(handler)
+            handler.close()
+    return medians
+
+
+def _to_file(directory: Path, gate: Gate) -> logging.Handler:
+    handler = StreamFileHandler(directory)
+    handler.setFormatter(EventFormatter(gate=gate))
+    return handler
+
+
+def _to_spool(directory: Path, gate: Gate) -> logging.Handler:
+    # Nobody listens there, so the calls have the machine for themselves.
+    return ShippingHandler(TcpTransport("127.0.0.1:1"), spool_directory=directory, exit_timeout=0, gate=gate)
+
+
+def share(medians: Sequence[tuple[float, float]]) -> str:
+    """Return what part of a call the gate takes, with the least and the largest of the rounds."""
+    shares = [100 * (with_gate - without) / with_gate for with_gate, without in medians]
+    with_gate, without = (statistics.median(column) for column in zip(*medians, strict=True))
+    return (
+        f"{with_gate:.1f} us with the gate, {without:.1f} us without: "
+        f"share of the gate {statistics.median(shares):.0f} % ({min(shares):.0f} to {max(shares):.0f} %)"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,7 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redaction", description=__doc__)
     parser.add_argument("--per-kind", type=int, default=108, help="secrets of each kind (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="of the timings (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="fewer secrets of each kind, no texts of 1 MiB")
     options = parser.parse_args(arguments)
+    if options.quick:
+        options.per_kind = min(options.per_kind, _QUICK_PER_KIND)
     pairs, leaked = _leaked(options.per_kind)
     print(f"secrets in carriers: {pairs}, leaked: {leaked.total()} {dict(leaked) or ''}")
     changed = _changed()
@@ -110,6 +189,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"gate on a typical event: median {statistics.median(times):.1f} us, "
         f"p99 {statistics.quantiles(times, n=100)[98]:.1f} us"
     )
+    for written, make in {"a file": _to_file, "the spool": _to_spool}.items():
+        print(f"logging call into {written}: {share(_whole_calls(make, options.rounds))}")
+    if not options.quick:
+        _print_adversaries()
+    return 1 if leaked or len(changed) > 0.005 * _LINES else 0
+
+
+def _print_adversaries() -> None:
+    """Print that the time grows in proportion to the length of a text."""
     redact = standard_redactor().redact_text
     for name, unit in _ADVERSARIES.items():
         seconds = []
@@ -120,7 +208,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds.append(time.perf_counter() - begin)
         ratio = seconds[1] / seconds[0] / (_SIZES[1] / _SIZES[0])
         print(f"1 MiB of {name}: {seconds[1]:.2f} s; for each byte {ratio:.2f} times that of 64 KiB")
-    return 1 if leaked or len(changed) > 0.005 * _LINES else 0
 
 
 if __name__ == "__main__":

@@ -85,6 +85,13 @@ def test_the_table_of_a_document_has_the_same_cells():
     assert head.count("|") == rule.count("|") == row.count("|")
 
 
+def test_the_share_of_the_gate_is_what_a_call_costs_more_with_it():
+    from benchmarks.redaction import share
+
+    said = share([(40.0, 30.0), (50.0, 30.0), (40.0, 20.0)])
+    assert said == "40.0 us with the gate, 30.0 us without: share of the gate 40 % (25 to 50 %)"
+
+
 def run(tmp_path, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.shipping", "--output", str(tmp_path / "made" / "bench.json"), *arguments],
