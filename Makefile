@@ -64,7 +64,7 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	$(PYTHON) -m pytest -q -s tests/long
 	@$(MAKE) --no-print-directory test-alert-mutations
 
-test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (about ten minutes)
+test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (about a quarter of an hour)
 	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool
 
 # Not installed: Debian's package would start a Prometheus that listens in clear.
