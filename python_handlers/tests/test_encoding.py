@@ -166,7 +166,7 @@ def test_no_orjson_no_fast_encoder(monkeypatch):
     assert encoding.orjson_dumps() is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(extra=st.dictionaries(NAMES, VALUES, max_size=6), msg=TEXTS, args=st.lists(LEAVES, max_size=1), name=TEXTS)
 def test_same_bytes_with_and_without_orjson(extra, msg, args, name):
     standard = logging.makeLogRecord({}).__dict__
@@ -181,7 +181,7 @@ def test_same_bytes_with_and_without_orjson(extra, msg, args, name):
     json.loads(one, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=FLOATS)
 def test_a_float_is_written_as_python_does(value):
     safe = {"v": jsonsafe.safe_value(value)}
@@ -189,7 +189,7 @@ def test_a_float_is_written_as_python_does(value):
     assert jsonsafe.safe_value(safe["v"]) == safe["v"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(extra=st.dictionaries(NAMES, VALUES, max_size=8))
 def test_the_short_way_through_extra_gives_what_the_long_one_gives(extra):
     present = {name: value for name, value in extra.items() if value is not None}

@@ -286,7 +286,7 @@ def test_what_somebody_puts_where_the_line_is_kept_is_not_believed(forged):
     assert json.loads(line)["message"] == json.loads(FORMATTER.format_bytes(record({})))["message"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     msg=st.text() | st.text(alphabet="%sdr(){}\x85\u2028\u202e\ud800\x1b\x9b\n\r"),
     args=st.lists(st.text() | st.integers() | st.just(Shy()), max_size=2),

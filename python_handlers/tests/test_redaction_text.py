@@ -182,7 +182,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map("".join))
 @example("password=[redacted:password]")
 def test_whatever_comes_in_comes_out_once_and_stays(text):

@@ -60,7 +60,7 @@ def test_every_turned_bit_costs_its_own_record_only():
             assert found.end == len(block)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300), st.integers(0, 3), st.booleans())
 def test_rubbish_is_never_an_event_and_never_stops_the_reader(rubbish, where, final):
     records = [record(number, 3) for number in range(3)]
@@ -72,7 +72,7 @@ def test_rubbish_is_never_an_event_and_never_stops_the_reader(rubbish, where, fi
     assert found.end == len(block)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=8), st.integers(0, 2**32))
 def test_turned_bits_at_random_places(places, seed):
     records = [record(number, seed % 200) for number in range(20)]
