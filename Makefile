@@ -60,11 +60,11 @@ test-role-%:
 test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
 	$(PYTHON) -m pytest -q tests/stack
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk (about half an hour more)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules (more than an hour)
 	$(PYTHON) -m pytest -q -s tests/long
 	@$(MAKE) --no-print-directory test-alert-mutations
 
-test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (about a quarter of an hour)
+test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (half an hour or more)
 	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool
 
 # Not installed: Debian's package would start a Prometheus that listens in clear.
