@@ -101,3 +101,13 @@ def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
 
 def read_lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
+
+
+@pytest.fixture
+def alone(root_logging: None) -> Iterator[logging.Logger]:
+    """The tree without pytest's own handlers on the root."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    root.handlers[:] = []
+    yield root
+    root.handlers[:] = before

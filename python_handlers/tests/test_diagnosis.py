@@ -45,16 +45,6 @@ def logs(tmp_path):
     return path
 
 
-@pytest.fixture
-def alone(root_logging):
-    """The tree without pytest's own handlers on the root."""
-    root = logging.getLogger()
-    before = list(root.handlers)
-    root.handlers[:] = []
-    yield root
-    root.handlers[:] = before
-
-
 class TestRules:
     def test_the_table_in_the_documentation_is_the_one_in_use(self):
         rows = re.findall(r"^(\d{3})\s+(\S+)\s+(\S+)\s+(\S.*)$", diagnosis_rules.__doc__, re.MULTILINE)

@@ -24,16 +24,6 @@ def ids(found):
     return [finding.id.removeprefix("logbastion.") for finding in found]
 
 
-@pytest.fixture
-def alone(root_logging):
-    """The tree without pytest's own handlers on the root."""
-    root = logging.getLogger()
-    before = list(root.handlers)
-    root.handlers[:] = []
-    yield root
-    root.handlers[:] = before
-
-
 def without_pytests_own(logger):
     """Take away what pytest attaches when the test begins, also to loggers that do not propagate."""
     logger.handlers[:] = [one for one in logger.handlers if not type(one).__module__.startswith("_pytest")]
