@@ -166,6 +166,16 @@ def test_a_store_that_goes_on_to_have_no_time_settles_what_came_before(connect, 
     assert server.created == 98
 
 
+def test_a_store_that_falls_silent_is_reported_with_what_it_said_before(connect, server):
+    server.statuses = {60: 429}
+    server.script.extend([server.behave, stay_silent])
+    feeder = Feeder(connect(server.address, parallel=1, response_timeout=3), numbered(0, 100))
+    assert not feeder.step()
+    assert "status 429: some_exception: not now; then" in str(feeder.errors[0])
+    assert "did not answer" in str(feeder.errors[0])
+    assert feeder.settled == 60
+
+
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 429, 500, 502, 503])
 def test_an_answer_about_the_whole_request_settles_nothing(connect, server, status):
     server.script.append(say(status, "no", Retry_After="3"))
