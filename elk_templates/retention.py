@@ -14,6 +14,7 @@ import yaml
 HERE: Final = Path(__file__).resolve().parent
 SOURCE: Final = HERE / "retention.yml"
 README: Final = HERE / "README.md"
+PACKAGE: Final = HERE.parent / "python_handlers/src/logbastion/retention/policies.json"
 STREAMS: Final = ("security", "audit", "application", "performance", "debug")
 ROUNDINGS: Final = ("legal_minimum", "privacy_maximum")
 # Days between two backups, and when they are taken (Elasticsearch's cron has seconds first; times are UTC).
@@ -221,6 +222,19 @@ def lifecycle_template(one: RetentionClass) -> dict[str, Any]:
     }
 
 
+def file_policies(classes: list[RetentionClass]) -> dict[str, dict[str, Any]]:
+    """Return what the package `logbastion` reads its `RETENTION_POLICIES` from, by the guide's names."""
+    return {
+        f"{one.name}_logs": {
+            "stream": one.name,
+            "retention_days": one.retention_days,
+            "compression_after_days": one.compression_after_days,
+            "rounding": one.rounding,
+        }
+        for one in classes
+    }
+
+
 def table(classes: list[RetentionClass]) -> str:
     """Return the table of README.md, in Markdown."""
     lines = [
@@ -250,7 +264,7 @@ def made(classes: list[RetentionClass]) -> dict[Path, str]:
     def text(body: dict[str, Any]) -> str:
         return json.dumps(body, indent=2) + "\n"
 
-    files: dict[Path, str] = {}
+    files: dict[Path, str] = {PACKAGE: text(file_policies(classes))}
     for one in classes:
         files[HERE / f"ilm_policies/{one.policy_name}.json"] = text(ilm_policy(one))
         files[HERE / f"component_templates/{one.policy_name}@lifecycle.json"] = text(lifecycle_template(one))

@@ -184,11 +184,11 @@ class Api:
         return None if body is None else normal(kind, body)
 
     def has(self, feature: str) -> bool:
-        """Tell whether this Elasticsearch has `ilm` or `slm`: a distribution without it does not know the address."""
+        """Tell whether this Elasticsearch has `ilm` or `slm`: one without it knows no such address, or takes `_ilm` for the name of an index."""
         try:
             self.call("GET", f"/_{feature}/status")
         except ApiError as error:
-            if error.status == 400 and "no handler found" in str(error):
+            if error.status == 405 or (error.status == 400 and "no handler found" in str(error)):
                 return False
             raise
         return True

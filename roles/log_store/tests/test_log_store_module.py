@@ -62,7 +62,7 @@ class StandIn(log_store.Api):
             return {"roles": self.users[name]["roles"]}
         if path.endswith("/status"):
             if path.split("/")[1].lstrip("_") not in self.features:
-                raise log_store.ApiError(f"GET {path} was refused: no handler found for uri [{path}]", 400)
+                raise log_store.ApiError(f"GET {path} was refused: Incorrect HTTP method for uri [{path}]", 405)
             return {"operation_mode": "RUNNING"}
         if method == "GET" and path.startswith("/_resolve/index/"):
             return {"data_streams": [{"name": name} for name in self.streams]}
