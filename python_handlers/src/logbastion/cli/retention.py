@@ -6,11 +6,10 @@ import argparse
 import json
 import logging
 import os
-import pwd
 from pathlib import Path
 from typing import Final
 
-from logbastion.cli.common import ATTENTION, FAILED, OK, USAGE, CommandError, printable, size_text
+from logbastion.cli.common import ATTENTION, FAILED, OK, USAGE, CommandError, printable, refuse_another_users, size_text
 from logbastion.files import StreamFileHandler
 from logbastion.retention import Action, LogRetentionManager, RetentionError, RetentionReport
 from logbastion.retention.manager import DIRECTORY_VARIABLE
@@ -53,28 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         manager = LogRetentionManager(directory=arguments.directory, on_action=show)
         if not arguments.dry_run:
-            _refuse_another_user(manager.directory)
+            refuse_another_users(str(manager.directory))
             _log_to(manager.directory)
         report = manager.enforce_retention_policies(dry_run=arguments.dry_run)
     except RetentionError as error:
         raise CommandError(str(error), FAILED) from error
     print(json.dumps(report.as_json()) if arguments.json else _summary(report))
     return ATTENTION if report.failures else OK
-
-
-def _refuse_another_user(directory: Path) -> None:
-    """Files that root makes could not be written by the application."""
-    owner = directory.stat().st_uid
-    if owner == os.geteuid():
-        return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = str(owner)
-    raise CommandError(
-        f"the directory {directory} belongs to {name}, who could not use files that this user makes there. "
-        f"Run the command as {name}, for example with: sudo -u {name} logbastion ..."
-    )
 
 
 def _log_to(directory: Path) -> None:
