@@ -8,8 +8,11 @@ import stat
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from prometheus_client import REGISTRY
 
+from logbastion import logging_config
 from logbastion.cli import main
+from logbastion.metrics import PrometheusLoggingHandler
 from logbastion.retention import RETENTION_POLICIES, LogRetentionManager, RetentionError, RetentionPolicy
 from logbastion.retention import compression as compression_module
 from logbastion.retention.compression import CompressionError, compress
@@ -52,7 +55,7 @@ def did(report):
 
 
 def names(directory):
-    return sorted(path.name for path in directory.iterdir())
+    return sorted(path.name for path in directory.iterdir() if path.name != ".last-retention-run")
 
 
 def test_the_policies_are_the_guides():
@@ -336,3 +339,30 @@ def test_the_command_refuses_to_make_files_that_the_application_cannot_write(log
     assert main(["retention", "--directory", str(logs)]) == 3
     assert "Run the command as nobody" in capsys.readouterr().err
     assert names(logs) == []
+
+
+def published():
+    names = ("logbastion_retention_last_run_timestamp_seconds", "logbastion_retention_failures")
+    return tuple(REGISTRY.get_sample_value(name) for name in names)
+
+
+def test_the_last_run_and_its_failures_are_published(logs):
+    PrometheusLoggingHandler(log_directory=str(logs))
+    assert published() == (None, None)
+    enforce(logs, dry_run=True)
+    assert published() == (None, None)
+    (logs / "debug.log-20200101").write_text("no event\n")
+    enforce(logs)
+    assert published() == (NOW.timestamp(), 1)
+    assert stat.S_IMODE((logs / ".last-retention-run").stat().st_mode) & 0o007 == 0
+    (logs / "debug.log-20200101").unlink()
+    enforce(logs)
+    assert published() == (NOW.timestamp(), 0)
+    (logs / ".last-retention-run").write_text("cut")
+    assert published() == (None, None)
+    PrometheusLoggingHandler()
+
+
+def test_the_configuration_names_the_directory_to_the_metrics(logs, clean_environment):
+    made = logging_config(environment="test", log_directory=logs)
+    assert made["handlers"]["prometheus"]["log_directory"] == str(logs)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from logbastion.retention.compression import PARTIAL_SUFFIX, CompressionError, compress, sync_directory
+from logbastion.retention.last_run import FILE_NAME, LastRun, write_last_run
 from logbastion.retention.policies import PRIVACY_MAXIMUM, RETENTION_POLICIES, RetentionPolicy
 from logbastion.retention.report import (
     COMPRESSED,
@@ -32,6 +33,7 @@ LEGAL_HOLD_FILE: Final = "legal-hold"
 DIRECTORY_VARIABLE: Final = "LOGBASTION_LOG_DIRECTORY"
 # The manager runs once a day: what would pass its time before the next run goes now.
 TIME_TO_NEXT_RUN: Final = timedelta(days=1)
+_NOT_LOGS: Final = {LEGAL_HOLD_FILE, FILE_NAME, f"{FILE_NAME}.partial"}
 _ROTATED_AT: Final = "%Y%m%dT%H%M%SZ"
 # Ours (.20261124T020000Z) and logrotate's with `dateext` (-20261124, -20261124-1732413600). Its numbers (.1) are not
 # names: each rotation gives them to other files.
@@ -117,6 +119,7 @@ class LogRetentionManager:
                     self.logger.info("Retention policy enforced for %s", name)
             if not dry_run:
                 sync_directory(self.directory)
+                write_last_run(self.directory, LastRun(self._clock().timestamp(), report.failures))
         return report
 
     def _held_streams(self) -> set[str]:
@@ -140,7 +143,7 @@ class LogRetentionManager:
         known = re.compile(rf"({streams})\.log({_ENDING}(?:\.gz)?)?")
         found: dict[str, list[Path]] = {}
         for entry in sorted(os.scandir(self.directory), key=lambda entry: entry.name):
-            if entry.name == LEGAL_HOLD_FILE:
+            if entry.name in _NOT_LOGS:
                 continue
             match = known.fullmatch(entry.name.removesuffix(PARTIAL_SUFFIX))
             if match is None or not entry.is_file(follow_symlinks=False):
