@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz bench-metrics bench docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -35,8 +35,8 @@ test: lint test-unit ## All that CI runs; replaces a running lab and removes it 
 	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
-	ruff check alertmanager python_handlers lab tests roles molecule
-	ruff format --check alertmanager python_handlers lab tests roles molecule
+	ruff check alertmanager elk_templates python_handlers lab tests roles molecule
+	ruff format --check alertmanager elk_templates python_handlers lab tests roles molecule
 	mypy
 	cd python_handlers && mypy
 	yamllint --strict .
@@ -61,7 +61,7 @@ test-role-%:
 	  then echo "==> $*: passed in $$(($$(date +%s) - begin)) s"; else cat build/molecule/$*.log; echo "==> $*: failed"; exit 1; fi
 
 test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
-	$(PYTHON) -m pytest -q tests/stack
+	$(PYTHON) -m pytest -q tests/retention tests/stack
 
 test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules (more than an hour)
 	$(PYTHON) -m pytest -q -s tests/long
@@ -74,6 +74,9 @@ test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert 
 build/promtool/usr/bin/promtool:
 	@mkdir -p build/promtool/package
 	cd build/promtool/package && apt-get download prometheus && dpkg-deb --extract prometheus_*.deb ..
+
+retention: venv ## Make ILM and SLM policies, lifecycle templates and the table of periods from elk_templates/retention.yml
+	$(PYTHON) elk_templates/retention.py
 
 alert-rules: venv ## Make the burn-rate rules from alertmanager/objectives.yml, and the index of the runbooks
 	$(PYTHON) alertmanager/generate.py

@@ -41,7 +41,7 @@ def ensure_package() -> Path:
     package = package_path()
     if package.exists():
         return package
-    distribution = _ensure_distribution()
+    distribution = ensure_distribution()
     package.parent.mkdir(parents=True, exist_ok=True)
     with (
         step(f"Building the Debian package {package.name}"),
@@ -53,7 +53,12 @@ def ensure_package() -> Path:
     return package
 
 
-def _ensure_distribution() -> Path:
+def ensure_distribution() -> Path:
+    """Download Elasticsearch from Maven Central if it is not there yet, and return the archive's path.
+
+    Raises:
+        LabError: when the download fails or is not what it should be.
+    """
     archive = settings.cache_directory() / "downloads" / f"elasticsearch-{settings.ELASTICSEARCH_VERSION}.zip"
     if archive.exists() and _sha256(archive) == settings.ELASTICSEARCH_SHA256:
         return archive

@@ -30,6 +30,8 @@ def owner_and_mode(host, path):
         ("/opt/django-app/venv/bin/python", "root", "root", None),
         ("/etc/systemd/system/django-app.service.d/logbastion.conf", "root", "root", 0o644),
         ("/etc/tmpfiles.d/django-app-logging.conf", "root", "root", 0o644),
+        ("/etc/systemd/system/django-app-log-retention.service", "root", "root", 0o644),
+        ("/etc/systemd/system/django-app-log-retention.timer", "root", "root", 0o644),
     ],
 )
 def test_owners_and_modes(host, path, user, group, mode):
@@ -62,6 +64,32 @@ def test_readers_read_logs_and_no_key(host):
 def test_application_cannot_change_its_code_settings_or_key(host):
     for path in ("/opt/django-app/venv/x", "/etc/django-app/logging/x", "/etc/django-app/logging/certs/client.key"):
         assert host.run(f"runuser -u django-app -- sh -c 'echo x >> {path}'").rc != 0
+
+
+def test_log_files_are_kept_to_their_periods_every_day(host):
+    timer = host.service("django-app-log-retention.timer")
+    assert timer.is_enabled
+    assert timer.is_running
+    shown = host.check_output("systemctl show django-app-log-retention.timer --property=Persistent,TimersCalendar")
+    assert "Persistent=yes" in shown
+    assert "OnCalendar=*-*-* 02:00:00" in shown
+    assert host.run("systemd-analyze verify /etc/systemd/system/django-app-log-retention.timer").rc == 0
+
+    logs = "/var/log/django-app"
+    write = (
+        f'echo \'{{"@timestamp": "2020-01-01T10:00:00Z"}}\' > {logs}/debug.log-20200101;'
+        f'echo \'{{"@timestamp": "\'$(date -u -d "3 days ago" +%FT%TZ)\'"}}\' > {logs}/debug.log-20200102'
+    )
+    host.check_output("runuser -u django-app -- sh -c %s", write)
+    host.check_output("systemctl start django-app-log-retention.service")
+    found = host.check_output(f"ls {logs}").split()
+    assert "debug.log-20200101" not in found
+    assert "debug.log-20200102" not in found
+    assert owner_and_mode(host, f"{logs}/debug.log-20200102.gz") == ("django-app", "log-readers", 0o640)
+    assert owner_and_mode(host, f"{logs}/audit.log") == ("django-app", "log-readers", 0o640)
+    assert "debug.log-20200101 deleted" in host.file(f"{logs}/audit.log").content_string
+    assert json.loads(host.file(f"{logs}/.last-retention-run").content_string)["failures"] == 0
+    host.check_output(f"rm {logs}/debug.log-20200102.gz")
 
 
 def test_token_is_the_one_that_prometheus_has(host, secrets_directory):

@@ -62,6 +62,7 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
             "must hold destinations such as logs.example.org:5959 or [2001:db8::1]:5959, and logs.example.org is none",
         ),
         "big port": ({"ingest": ["logs.example.org:70000"]}, "and logs.example.org:70000 is none"),
+        "retention time": ({"retention_time": "2 a.m."}, "must be hours and minutes in quotes"),
         "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
         "application": (
             {"application": "../app"},
@@ -87,6 +88,21 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
     }
     bookworm.check_output("grep -q dns-alias /etc/hosts || echo 127.0.0.1 dns-alias >> /etc/hosts")
     assert_each_is_refused(cases, HOST)
+
+
+def test_retention_is_taken_away_and_brought_back(bookworm, run_playbook):
+    unit = "/etc/systemd/system/django-app-log-retention"
+    run = run_playbook(limit=HOST, variables={"django_logging_retention": False})
+    assert not run.failed, run.output
+    assert not bookworm.file(f"{unit}.timer").exists
+    assert not bookworm.file(f"{unit}.service").exists
+    assert not bookworm.service("django-app-log-retention.timer").is_running
+    assert run_playbook(limit=HOST, variables={"django_logging_retention": False}).changed == 0
+    run = run_playbook(limit=HOST, variables={"django_logging_retention_time": "03:30"})
+    assert not run.failed, run.output
+    assert bookworm.service("django-app-log-retention.timer").is_running
+    assert "03:30" in bookworm.check_output("systemctl show django-app-log-retention.timer --property=TimersCalendar")
+    assert not run_playbook(limit=HOST).failed
 
 
 def test_misspelt_variable_is_refused(run_playbook):

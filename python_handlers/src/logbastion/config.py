@@ -148,6 +148,7 @@ def logging_config(
         handlers["prometheus"] = {
             "()": "logbastion.metrics.PrometheusLoggingHandler",
             "known_loggers": list(metric_loggers),
+            "log_directory": str(directory) if directory else None,
         }
     loggers: dict[str, dict[str, Any]] = {
         name: {"handlers": [], "level": "NOTSET", "propagate": True} for name in _WITH_OWN_HANDLERS

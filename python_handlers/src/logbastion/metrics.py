@@ -25,6 +25,7 @@ from logbastion import metric_files
 from logbastion.certificate_metrics import CertificateCollector
 from logbastion.error_rate import ErrorRateCollector
 from logbastion.redaction_counts import counts
+from logbastion.retention_metrics import RetentionCollector, watch_retention
 from logbastion.unlocked import UnlockedHandler
 
 OTHER: Final = "other"
@@ -80,6 +81,7 @@ def instruments() -> Instruments:
     if not is_multiprocess():
         REGISTRY.register(ErrorRateCollector(made.log_messages.collect))
         REGISTRY.register(CertificateCollector())
+        REGISTRY.register(RetentionCollector())
     return made
 
 
@@ -119,6 +121,7 @@ class _AllProcesses(Collector):
         yield from metrics
         yield from ErrorRateCollector(lambda: metrics, os.path.join(self._directory, "error_rate.json")).collect()
         yield from CertificateCollector().collect()
+        yield from RetentionCollector().collect()
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -180,11 +183,13 @@ class PrometheusLoggingHandler(UnlockedHandler):
 
     Args:
         known_loggers: further values of the label ``logger``.
+        log_directory: where the log files are; the runs of ``logbastion retention`` over it are published.
 
     """
 
-    def __init__(self, known_loggers: Collection[str] = ()) -> None:
+    def __init__(self, known_loggers: Collection[str] = (), log_directory: str | None = None) -> None:
         super().__init__()
+        watch_retention(log_directory)
         self._known = frozenset(KNOWN_LOGGERS) | frozenset(known_loggers)
         # Looking for a child of a metric costs more than counting.
         self._counter = lru_cache(maxsize=_REMEMBERED)(self._counter_of)

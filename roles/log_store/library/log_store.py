@@ -11,15 +11,17 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.store_objects import PATHS, needed_feature, normal, stored_body
 from ansible.module_utils.urls import open_url
 
 DOCUMENTATION = r"""
 module: log_store
-short_description: Load templates, roles and users into Elasticsearch
+short_description: Load templates, policies, roles and users into Elasticsearch
 description:
   - Reads each object from Elasticsearch, compares it by meaning (Elasticsearch returns settings as words and adds defaults) and writes it only
     when it differs. In check mode nothing is written; the result is the same.
-  - Objects that are not named are left alone. Nothing is ever deleted.
+  - Objects that are not named are left alone. No object is ever deleted.
+  - What needs ILM or SLM is left out, with a warning, when this Elasticsearch has neither.
 options:
   url:
     description: Address of Elasticsearch, C(https) only.
@@ -38,7 +40,7 @@ options:
     type: str
     required: true
   objects:
-    description: Templates and roles, written in this order.
+    description: Templates, policies, roles and the snapshot repository, written in this order.
     type: list
     elements: dict
     required: true
@@ -47,7 +49,7 @@ options:
         description: What it is.
         type: str
         required: true
-        choices: [component_template, index_template, role]
+        choices: [snapshot_repository, ilm_policy, component_template, index_template, role, slm_policy]
       name:
         description: Its name.
         type: str
@@ -105,6 +107,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left_out:
+  description: What was not written because this Elasticsearch has no ILM or SLM, as C(kind name).
+  type: list
+  elements: str
+  returned: success
 written:
   description: What was (in check mode, would be) written, as C(kind name).
   type: list
@@ -117,29 +124,6 @@ rolled_over:
   returned: success
 """
 
-PATHS = {
-    "component_template": "/_component_template/",
-    "index_template": "/_index_template/",
-    "role": "/_security/role/",
-}
-
-# What Elasticsearch adds to an object that does not say it. Values as of 8.19; the dates are its own since 9.2.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "component_template": {"_meta": {}},
-    "index_template": {"_meta": {}, "composed_of": [], "ignore_missing_component_templates": [], "template": {}},
-    "role": {
-        "cluster": [],
-        "indices": [],
-        "applications": [],
-        "run_as": [],
-        "global": {},
-        "metadata": {},
-    },
-}
-SERVERS_OWN = {"created_date", "created_date_millis", "modified_date", "modified_date_millis", "transient_metadata"}
-DATA_STREAM_DEFAULTS = {"hidden": False, "allow_custom_routing": False}
-INDEX_PRIVILEGE_DEFAULTS = {"allow_restricted_indices": False}
-
 
 class ApiError(Exception):
     """Elasticsearch could not be asked, or refused; the message is a sentence for the operator. `status` is the HTTP status, 0 without an answer."""
@@ -147,50 +131,6 @@ class ApiError(Exception):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
-
-
-def flat_settings(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return index settings by full dotted name with leaves as Elasticsearch returns them: words, or lists of words."""
-    flat = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat.update(flat_settings(value, f"{name}."))
-        else:
-            name = name if name.startswith("index.") else f"index.{name}"
-            flat[name] = [_word(item) for item in value] if isinstance(value, list) else _word(value)
-    return flat
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _mappings(value: object) -> object:
-    """`dynamic` may be returned as a word or as a truth value."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: _word(item) if key == "dynamic" and not isinstance(item, dict) else _mappings(item)
-        for key, item in value.items()
-    }
-
-
-def normal(kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return an object in one form, whoever wrote it: two objects mean the same if and only if their normal forms are equal."""
-    result = {**DEFAULTS[kind], **{key: value for key, value in body.items() if key not in SERVERS_OWN}}
-    if kind == "role":
-        result["indices"] = [{**INDEX_PRIVILEGE_DEFAULTS, **entry} for entry in result["indices"]]
-        result["cluster"] = sorted(result["cluster"])
-        return result
-    if isinstance(result.get("data_stream"), dict):
-        result["data_stream"] = {**DATA_STREAM_DEFAULTS, **result["data_stream"]}
-    template = {key: value for key, value in result.get("template", {}).items() if value}
-    if "settings" in template:
-        template["settings"] = flat_settings(template["settings"])
-    if "mappings" in template:
-        template["mappings"] = _mappings(template["mappings"])
-    return {**result, "template": template}
 
 
 class Api:
@@ -240,15 +180,24 @@ class Api:
             if error.status == 404:
                 return None
             raise
-        if kind == "role":
-            return normal(kind, answer[name]) if name in answer else None
-        return normal(kind, answer[f"{kind}s"][0][kind])
+        body = stored_body(kind, name, answer)
+        return None if body is None else normal(kind, body)
+
+    def has(self, feature: str) -> bool:
+        """Tell whether this Elasticsearch has `ilm` or `slm`: one without it knows no such address, or takes `_ilm` for the name of an index."""
+        try:
+            self.call("GET", f"/_{feature}/status")
+        except ApiError as error:
+            if error.status == 405 or (error.status == 400 and "no handler found" in str(error)):
+                return False
+            raise
+        return True
 
 
 def _reason(error: HTTPError) -> str:
     try:
         found = json.loads(error.read())["error"]
-        causes = []
+        causes = [found] if isinstance(found, str) else []
         while isinstance(found, dict):
             causes.append(str(found.get("reason")))
             found = found.get("caused_by")
@@ -291,6 +240,11 @@ def shadowed(api: Api, pattern: str, wanted: dict[str, Any]) -> bool:
     return any(key not in found or found[key].get("type") != value.get("type") for key, value in wanted.items())
 
 
+def label_of(thing: dict[str, Any]) -> str:
+    """Return how an object is named in results."""
+    return f"{thing['kind']} {thing['name']}"
+
+
 def load(api: Api, parameters: dict[str, Any], *, check: bool) -> dict[str, Any]:
     """Bring the store to what `parameters` (the module's options) say and return the module's result.
 
@@ -298,8 +252,14 @@ def load(api: Api, parameters: dict[str, Any], *, check: bool) -> dict[str, Any]
         ApiError: when Elasticsearch refuses, or when another template would win over one of these.
     """
     written, before, after, changed_components, patterns = [], {}, {}, set(), []
+    absent = {
+        feature for feature in {needed_feature(thing) for thing in parameters["objects"]} - {""} if not api.has(feature)
+    }
+    left_out = [label_of(thing) for thing in parameters["objects"] if needed_feature(thing) in absent]
     for thing in parameters["objects"]:
-        label = f"{thing['kind']} {thing['name']}"
+        label = label_of(thing)
+        if label in left_out:
+            continue
         stored, wanted = api.find(thing["kind"], thing["name"]), normal(thing["kind"], thing["body"])
         template_changed = stored != wanted
         if template_changed:
@@ -331,6 +291,7 @@ def load(api: Api, parameters: dict[str, Any], *, check: bool) -> dict[str, Any]
         "changed": bool(written),
         "written": written,
         "rolled_over": streams,
+        "left_out": left_out,
         "diff": {"before": before, "after": after},
     }
 
@@ -383,15 +344,21 @@ def main() -> None:
         module.fail_json(msg=f"The address {given['url']} is not https: passwords are not sent in clear.")
     api = Api(given["url"], given["ca_path"], given["username"], given["password"], given["timeout"])
     try:
-        module.exit_json(**load(api, given, check=module.check_mode))
+        result = load(api, given, check=module.check_mode)
+        if result["left_out"]:
+            module.warn(
+                "This Elasticsearch has no lifecycle or snapshot management (Elastic's packages do), so these were left out: "
+                f"{', '.join(result['left_out'])}. Nothing in it is ever deleted."
+            )
+        module.exit_json(**result)
     except ApiError as error:
         if module.check_mode and error.status == 0:
             # Before the first deployment there is nobody to ask: everything would be written.
-            names = [f"{thing['kind']} {thing['name']}" for thing in given["objects"]] + [
+            names = [label_of(thing) for thing in given["objects"]] + [
                 f"user {user['name']}" for user in given["users"]
             ]
             module.warn(f"{error} In check mode this is taken for an Elasticsearch that does not run yet.")
-            module.exit_json(changed=True, written=names, rolled_over=[])
+            module.exit_json(changed=True, written=names, rolled_over=[], left_out=[])
         module.fail_json(msg=str(error), status=error.status)
 
 

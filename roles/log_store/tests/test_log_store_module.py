@@ -2,21 +2,43 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 ROLE = Path(__file__).resolve().parents[1]
 TEMPLATES = ROLE.parents[1] / "elk_templates"
-KINDS = {"component_templates": "component_template", "index_templates": "index_template", "security_roles": "role"}
+KINDS = {
+    "ilm_policies": "ilm_policy",
+    "component_templates": "component_template",
+    "index_templates": "index_template",
+    "security_roles": "role",
+    "slm_policies": "slm_policy",
+}
 
-_spec = importlib.util.spec_from_file_location("log_store", ROLE / "library/log_store.py")
-log_store = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(log_store)
+
+def imported(name, file):
+    """Import as Ansible does: a role's module_utils are part of ansible.module_utils."""
+    spec = importlib.util.spec_from_file_location(name, ROLE / file)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+store_objects = imported("ansible.module_utils.store_objects", "module_utils/store_objects.py")
+log_store = imported("log_store", "library/log_store.py")
+
+
+REPOSITORY = {
+    "kind": "snapshot_repository",
+    "name": "logbastion",
+    "body": {"type": "fs", "settings": {"location": "/srv/snapshots", "compress": True}},
+}
 
 
 def own_objects():
-    return [
+    return [REPOSITORY] + [
         {"kind": kind, "name": file.stem, "body": json.loads(file.read_text())}
         for directory, kind in KINDS.items()
         for file in sorted((TEMPLATES / directory).glob("*.json"))
@@ -30,6 +52,7 @@ class StandIn(log_store.Api):
         super().__init__("https://stand-in:9200", "/ca.crt", "elastic", "", 1)
         self.stored, self.users, self.writes, self.streams = {}, {}, [], []
         self.winner = None
+        self.features = {"ilm", "slm"}
 
     def call(self, method, path, body=None, auth=None):
         if path == "/_security/_authenticate":
@@ -37,6 +60,10 @@ class StandIn(log_store.Api):
             if self.users.get(name, {}).get("password") != password:
                 raise log_store.ApiError("refused", 401)
             return {"roles": self.users[name]["roles"]}
+        if path.endswith("/status"):
+            if path.split("/")[1].lstrip("_") not in self.features:
+                raise log_store.ApiError(f"GET {path} was refused: Incorrect HTTP method for uri [{path}]", 405)
+            return {"operation_mode": "RUNNING"}
         if method == "GET" and path.startswith("/_resolve/index/"):
             return {"data_streams": [{"name": name} for name in self.streams]}
         if "_simulate_index" in path:
@@ -59,6 +86,13 @@ class StandIn(log_store.Api):
             raise log_store.ApiError("not there", 404)
         if path.startswith("/_security/"):
             return {name: {**store[key], "transient_metadata": {"enabled": True}, "applications": []}}
+        if path.startswith(("/_ilm/", "/_slm/")):
+            policy = store[key].get("policy", store[key])
+            return {name: {"version": 1, "modified_date": 1, "policy": policy}}
+        if path.startswith("/_snapshot/"):
+            return {
+                name: {**store[key], "uuid": "x", "settings": store_objects.flat_settings(store[key]["settings"], "")}
+            }
         kind = path.split("/")[1].lstrip("_")
         return {f"{kind}s": [{"name": name, kind: {**store[key], "created_date_millis": 1}}]}
 
@@ -81,7 +115,10 @@ def parameters(**changed):
 def test_a_bare_elasticsearch_gets_everything_components_first(api):
     result = log_store.load(api, parameters(), check=False)
     kinds = [label.split()[0] for label in result["written"]]
-    assert kinds == ["component_template"] * 2 + ["index_template"] * 5 + ["role"] * 3 + ["user"]
+    assert kinds == [
+        *["snapshot_repository"] + ["ilm_policy"] * 5 + ["component_template"] * 7 + ["index_template"] * 5,
+        *["role"] * 3 + ["slm_policy"] * 4 + ["user"],
+    ]
     assert len(api.writes) == len(kinds)
 
 
@@ -160,19 +197,80 @@ def test_a_template_that_wins_over_ours_is_an_error(api):
     ],
 )
 def test_settings_mean_the_same_in_every_spelling(ours, theirs):
-    assert log_store.flat_settings(ours) == log_store.flat_settings(theirs)
+    assert store_objects.flat_settings(ours) == store_objects.flat_settings(theirs)
 
 
 def test_settings_that_differ_stay_different():
-    assert log_store.flat_settings({"index": {"codec": "default"}}) != log_store.flat_settings(
+    assert store_objects.flat_settings({"index": {"codec": "default"}}) != store_objects.flat_settings(
         {"codec": "best_compression"}
     )
-    assert log_store.flat_settings({"x": ["a", "b"]}) != log_store.flat_settings({"x": ["b", "a"]})
+    assert store_objects.flat_settings({"x": ["a", "b"]}) != store_objects.flat_settings({"x": ["b", "a"]})
 
 
 def test_privileges_that_were_added_by_hand_are_found():
     ours = {"cluster": [], "indices": [{"names": ["a"], "privileges": ["read"]}]}
-    assert log_store.normal("role", ours) == log_store.normal("role", {**ours, "run_as": [], "transient_metadata": {}})
-    assert log_store.normal("role", ours) != log_store.normal("role", {**ours, "run_as": ["elastic"]})
+    assert store_objects.normal("role", ours) == store_objects.normal(
+        "role", {**ours, "run_as": [], "transient_metadata": {}}
+    )
+    assert store_objects.normal("role", ours) != store_objects.normal("role", {**ours, "run_as": ["elastic"]})
     wider = {**ours, "indices": [{**ours["indices"][0], "allow_restricted_indices": True}]}
-    assert log_store.normal("role", ours) != log_store.normal("role", wider)
+    assert store_objects.normal("role", ours) != store_objects.normal("role", wider)
+
+
+def test_without_ilm_and_slm_the_rest_is_loaded_and_what_is_left_out_is_named(api):
+    api.features = set()
+    result = log_store.load(api, parameters(), check=False)
+    assert [label.split()[0] for label in result["left_out"]] == [
+        *["ilm_policy"] * 5 + ["component_template"] * 5 + ["slm_policy"] * 4
+    ]
+    assert not any("lifecycle" in path or "_ilm" in path or "_slm" in path for _, path in api.writes)
+    assert "/_component_template/logbastion-event" in api.stored
+    assert log_store.load(api, parameters(), check=False)["changed"] is False
+
+
+def test_streams_begin_a_new_index_when_they_get_a_retention_policy(api):
+    api.features = set()
+    log_store.load(api, parameters(), check=False)
+    api.features, api.streams = {"ilm", "slm"}, ["logs-django.audit-lab"]
+    assert log_store.load(api, parameters(), check=False)["rolled_over"] == ["logs-django.audit-lab"]
+
+
+def test_another_refusal_is_not_taken_for_a_missing_feature(api, monkeypatch):
+    refused = log_store.ApiError("GET /_ilm/status was refused with status 403", 403)
+
+    def refuse(*_):
+        raise refused
+
+    monkeypatch.setattr(api, "call", refuse)
+    with pytest.raises(log_store.ApiError, match="403"):
+        api.has("ilm")
+
+
+def changed(path, name, **changes):
+    return lambda stored: stored[f"{path}{name}"].get("policy", stored[f"{path}{name}"]).update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "label"),
+    [
+        (changed("/_ilm/policy/", "logs-django.debug", phases={}), "ilm_policy logs-django.debug"),
+        (changed("/_slm/policy/", "logs-django.audit", schedule="0 0 0 1 1 ?"), "slm_policy logs-django.audit"),
+        (changed("/_snapshot/", "logbastion", type="s3"), "snapshot_repository logbastion"),
+        (changed("/_snapshot/", "logbastion", settings={"location": "/tmp"}), "snapshot_repository logbastion"),
+    ],
+)
+def test_a_changed_policy_or_repository_is_found(api, change, label):
+    log_store.load(api, parameters(), check=False)
+    change(api.stored)
+    assert log_store.load(api, parameters(), check=False)["written"] == [label]
+
+
+def test_what_elasticsearch_leaves_out_of_a_policy_is_its_default():
+    short = {"policy": {"phases": {"hot": {"actions": {}}, "delete": {"min_age": "6d", "actions": {"delete": {}}}}}}
+    long = {
+        "phases": {
+            "hot": {"min_age": "0ms", "actions": {}},
+            "delete": {"min_age": "6d", "actions": {"delete": {"delete_searchable_snapshot": True}}},
+        }
+    }
+    assert store_objects.normal("ilm_policy", short) == store_objects.normal("ilm_policy", long)

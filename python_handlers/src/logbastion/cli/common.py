@@ -16,7 +16,7 @@ EXIT_CODES: Final = {
     OK: "done, and nothing needs attention",
     ATTENTION: "something needs attention, or is left; the output says what",
     USAGE: "the arguments cannot be understood",
-    FAILED: "the spool cannot be read or written",
+    FAILED: "the spool or the log files cannot be read or written",
 }
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB")
@@ -56,17 +56,29 @@ def checked_directory(arguments: argparse.Namespace, *, writes: bool = False) ->
         raise CommandError(f"there is no directory {path}. The application makes it with its first event.")
     if not os.access(path, os.R_OK | os.X_OK):
         raise CommandError(f"the directory {path} must not be read by this user. Run the command as its owner.")
-    owner = os.stat(path).st_uid
-    if writes and owner != os.geteuid():
-        try:
-            name = pwd.getpwuid(owner).pw_name
-        except KeyError:
-            name = str(owner)
-        raise CommandError(
-            f"the directory {path} belongs to {name}, who could not use files that this user makes there. "
-            f"Run the command as {name}, for example with: sudo -u {name} logbastion ..."
-        )
+    if writes:
+        refuse_another_users(path)
     return path
+
+
+def refuse_another_users(directory: str) -> None:
+    """Refuse to make files in a directory whose owner could not use them.
+
+    Raises:
+        CommandError: the directory is not this user's.
+
+    """
+    owner = os.stat(directory).st_uid
+    if owner == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    raise CommandError(
+        f"the directory {directory} belongs to {name}, who could not use files that this user makes there. "
+        f"Run the command as {name}, for example with: sudo -u {name} logbastion ..."
+    )
 
 
 def size_text(count: int) -> str:

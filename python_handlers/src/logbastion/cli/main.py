@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from logbastion.cli import dead_letters, doctor, drain, status
+from logbastion.cli import dead_letters, doctor, drain, retention, status
 from logbastion.cli.common import EXIT_CODES, FAILED, USAGE, CommandError
 
 _EXIT_TEXT: Final = "exit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in EXIT_CODES.items())
@@ -71,13 +71,14 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_arguments(made)
         made.set_defaults(run=command.run)
-    made = areas.add_parser(
-        doctor.NAME,
-        help=doctor.HELP,
-        description=doctor.DESCRIPTION,
-        epilog=_EXIT_TEXT,
-        formatter_class=layout,
-    )
-    doctor.add_arguments(made)
-    made.set_defaults(run=doctor.run)
+    for area in (doctor, retention):
+        made = areas.add_parser(
+            area.NAME,
+            help=area.HELP,
+            description=area.DESCRIPTION,
+            epilog=_EXIT_TEXT,
+            formatter_class=layout,
+        )
+        area.add_arguments(made)
+        made.set_defaults(run=area.run)
     return parser

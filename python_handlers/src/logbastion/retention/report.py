@@ -1,0 +1,55 @@
+"""What a run of the retention manager did, or would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+ROTATED: Final = "rotated"
+COMPRESSED: Final = "compressed"
+DELETED: Final = "deleted"
+HELD: Final = "held"
+UNKNOWN: Final = "unknown"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that was done to a file, or was not and why.
+
+    Args:
+        kind: ``rotated``, ``compressed``, ``deleted``, ``held`` (kept by a legal hold), ``unknown`` (left alone) or
+            ``failed``.
+        file: its name in the directory.
+        reason: a sentence.
+        size: of the file in bytes, before.
+
+    """
+
+    kind: str
+    file: str
+    reason: str
+    size: int = 0
+
+
+@dataclass
+class RetentionReport:
+    """What a run did, or with ``dry_run`` would have done, in its order."""
+
+    directory: str
+    dry_run: bool
+    actions: list[Action] = field(default_factory=list)
+
+    @property
+    def failures(self) -> int:
+        """Return how many files could not be handled as their policy asks."""
+        return self.count(FAILED)
+
+    def count(self, kind: str) -> int:
+        """Return how many actions are of one kind."""
+        return Counter(action.kind for action in self.actions)[kind]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {"version": 1, **asdict(self), "failures": self.failures}
