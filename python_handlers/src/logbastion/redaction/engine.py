@@ -40,6 +40,8 @@ _IDENTIFIERS: Final = frozenset(
     }
 )
 _LEAST_DIGITS: Final = 9
+_NONE: Final[frozenset[str]] = frozenset()
+_MAX_PLAIN_NAMES: Final = 4096
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -71,6 +73,8 @@ class Redactor:
     ) -> None:
         self.classification = classification or Classification.standard(more, harmless)
         self._texts = TextRedactor(self.classification, pseudonym)
+        # By stream, names of fields that are written as they are, and whose values are searched like any text.
+        self._plain_names: dict[str, set[str]] = {}
 
     def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the event as it may be written. The event that is given may be changed.
@@ -81,12 +85,13 @@ class Redactor:
         """
         stream = _stream_of(event)
         redact = self._texts.redact
+        clean = self._texts.clean_in(stream)
         changed = False
         for name, value in event.items():  # values are replaced only, no name comes or goes
             if name in _OWN:
                 continue
             if type(value) is str:
-                if name == "correlation_id" and _UUID.fullmatch(value):
+                if value in clean or (name == "correlation_id" and _UUID.fullmatch(value)):
                     continue
                 written: Any = redact(value, stream)
             elif name == "extra":
@@ -133,19 +138,31 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        kind_of = self.classification.kind_of
+        plain, clean = self._plain_names.get(stream, _NONE), self._texts.clean_in(stream)
         for key, value in fields.items():
-            name = self._texts.redact(key, stream)
-            kind = kind_of(key) if name is key and MARK not in key else self._kind_of_marked(key, name)
-            if kind is not None:
-                if kind.treatment == "drop":
-                    continue
-                if kind.treatment == "keep" or stream in kind.kept_in:
-                    kind = None
-            while name in result:
-                name += "_"
-            result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
+            if key in plain and key not in result:
+                result[key] = value if type(value) is str and value in clean else self._value(value, key, stream)
+            else:
+                self._put_field(result, key, value, stream)
         return result
+
+    def _put_field(self, result: dict[str, Any], key: str, value: Any, stream: str) -> None:
+        name = self._texts.redact(key, stream)
+        unmarked = name is key and MARK not in key
+        kind = self.classification.kind_of(key) if unmarked else self._kind_of_marked(key, name)
+        if kind is not None:
+            if kind.treatment == "drop":
+                return
+            if kind.treatment == "keep" or stream in kind.kept_in:
+                kind = None
+        if kind is None and unmarked:
+            plain = self._plain_names.setdefault(stream, set())
+            if len(plain) >= _MAX_PLAIN_NAMES:  # names that somebody makes up cannot fill the memory
+                plain.clear()
+            plain.add(key)
+        while name in result:
+            name += "_"
+        result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
 
     def _kind_of_marked(self, key: str, name: str) -> Kind | None:
         """Return the kind of a field whose name has markers: before they came, or of what is left beside them.

@@ -20,8 +20,13 @@ from logbastion.redaction.tokens import find_pem, find_schemes, find_tokens, fin
 Pseudonym = Callable[[str, str], "str | None"]
 """Takes a kind and a value; returns a keyed pseudonym of digits, small letters and colons, or None without a key."""
 
+# Whatever is found beside tokens, numbers and names of secrets has one of these in it; most texts have none.
+_SIGN: Final = re.compile(r"[=:|@%\\&+<)\]'\".\-]")
+# Of eight digits only a telephone number with "+" is made. A date has eight, and is in every second text.
 _EIGHT_DIGITS: Final = re.compile(r"\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
-_IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}[ \-\u00a0]?[0-9A-Za-z]{4}")
+_NINE_DIGITS: Final = re.compile(r"\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
+_IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){4}")
+_SHORTEST_NUMBER: Final = 9
 _LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
 _ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -59,6 +64,11 @@ class TextRedactor:
         # Texts without anything in them come again and again: paths, names of events, templates.
         self._clean: dict[str, set[str]] = {}
 
+    def clean_in(self, stream: str) -> set[str]:
+        """Return texts that :meth:`redact` has returned as they were; not all of them, and the set changes."""
+        clean = self._clean.get(stream)
+        return self._clean.setdefault(stream, set()) if clean is None else clean
+
     def redact(self, text: str, stream: str = "application") -> str:
         """Return the text with markers, the very same object when there is nothing to mark.
 
@@ -67,7 +77,7 @@ class TextRedactor:
             stream: some kinds are kept in the streams that exist for them.
 
         """
-        clean = self._clean.setdefault(stream, set())
+        clean = self.clean_in(stream)
         if text in clean:
             return text
         redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
@@ -100,12 +110,15 @@ class TextRedactor:
         return marker(kind)
 
     def _redact(self, text: str, stream: str, layer: int) -> str:
+        if _SIGN.search(text) is None:
+            found = self._find(text, stream, signs=False)
+            return self._marked(text, found) if found else text
         if "://" in text and "@" in text:  # before decoding, which would end the user's part too early
             text = self._marked(text, list(find_url_credentials(text)))
         inner = layer < _MAX_LAYERS
         if inner and ("%" in text or "\\" in text or "&#" in text):
             text = self._inside_encodings(text, stream, layer)
-        found = self._find(text, stream)
+        found = self._find(text, stream, signs=True)
         if found:
             text = self._marked(text, found)
         if inner and "+" in text:  # last, because most of them are no spaces
@@ -121,36 +134,57 @@ class TextRedactor:
         ]
         return self._replaced(text, findings, kept) if findings else text
 
-    def _find(self, text: str, stream: str) -> list[Finding]:
-        """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
+    def _find(self, text: str, stream: str, *, signs: bool) -> list[Finding]:
+        """Ask the finders whose first sign is there; most texts have none, and are done with these questions.
+
+        Args:
+            text: any.
+            stream: where it goes.
+            signs: whether it has one of :data:`_SIGN`.
+
+        """
         found: list[Finding] = []
         lower = text.lower()
-        assigns = "=" in text or ":" in text
-        if assigns or "|" in text:
+        if signs:
+            found += self._find_by_first_signs(text, lower)
+        if _LONG_WORD.search(text):
+            found += find_tokens(text)
+        if signs:
+            found += self._find_by_pairs(text, lower)
+        if len(text) >= _SHORTEST_NUMBER and _may_have_number(text):
+            found += find_numbers(text)
+        if not lower.islower():  # no letter at all
+            pass
+        elif _may_name_a_secret(lower):
+            found += find_prose(text)
+            found += find_schemes(text)
+        elif "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
+            found += find_schemes(text)
+        if signs:
+            if "values" in lower and "insert" in lower:
+                found += self._inserted(text)
+            if ("." in text or "=" in text or ":" in text) and not self._keeps("ip", stream):
+                found += find_ips(text)
+        return found
+
+    def _find_by_first_signs(self, text: str, lower: str) -> list[Finding]:
+        found: list[Finding] = []
+        if "=" in text or ":" in text or "|" in text:
             found += find_assignments(text, self._classification)
         if "@" in text:
             found += find_emails(text)
         if "at)" in lower or "at]" in lower or "arroba" in lower:
             found += find_spelt_emails(text)
-        if _LONG_WORD.search(text):
-            found += find_tokens(text)
+        return found
+
+    def _find_by_pairs(self, text: str, lower: str) -> list[Finding]:
+        found: list[Finding] = []
         if "-----BEGIN" in text:
             found += find_pem(text)
         if "</" in text or "', " in text or '", ' in text or " -" in text or "',\"" in text or "','" in text:
             found += find_pairs(text, self._classification)
-        if "; args=" in text or (assigns and "aram" in lower):
+        if "; args=" in text or ("aram" in lower and ("=" in text or ":" in text)):
             found += find_sql_arguments(text)
-        if not text.isalpha() and (_EIGHT_DIGITS.search(text) or _IBAN_START.search(text)):
-            found += find_numbers(text)
-        if _may_name_a_secret(lower):
-            found += find_prose(text)
-            found += find_schemes(text)
-        elif "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
-            found += find_schemes(text)
-        if "values" in lower and "insert" in lower:
-            found += self._inserted(text)
-        if (assigns or "." in text) and not self._keeps("ip", stream):
-            found += find_ips(text)
         return found
 
     def _keeps(self, kind: str, stream: str) -> bool:
@@ -207,6 +241,14 @@ def _without_piece(text: str) -> str:
     words = kept[-_LONGEST_PIECE:].rsplit(None, 1)
     piece = 0 if kept[-1:].isspace() or not words else len(words[-1])
     return kept[: len(kept) - piece] + mark.group()
+
+
+def _may_have_number(text: str) -> bool:
+    return (
+        _NINE_DIGITS.search(text) is not None
+        or _IBAN_START.search(text) is not None
+        or ("+" in text and _EIGHT_DIGITS.search(text) is not None)
+    )
 
 
 def _may_name_a_secret(lower: str) -> bool:
