@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction.addresses import HIDDEN, is_personal, truncated
@@ -14,9 +14,10 @@ from logbastion.redaction.markers import MARK, MARKER
 from logbastion.redaction.numbers import find_numbers
 from logbastion.redaction.text import Pseudonym, TextRedactor
 from logbastion.redaction_counts import counts
-from logbastion.streams import APPLICATION
+from logbastion.streams import APPLICATION, STREAMS
 
 _DATASET: Final = "django."
+_STREAMS: Final = {f"{_DATASET}{stream}": stream for stream in STREAMS}
 # Made by the formatter from what is no input: identifiers, times, names of the configuration.
 _OWN: Final = frozenset({"@timestamp", "timestamp", "level", "event", "service", "host", "process", "ecs"})
 _IDENTIFIERS: Final = frozenset(
@@ -40,9 +41,17 @@ _IDENTIFIERS: Final = frozenset(
     }
 )
 _LEAST_DIGITS: Final = 9
-_NONE: Final[frozenset[str]] = frozenset()
 _MAX_PLAIN_NAMES: Final = 4096
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class _Passed(NamedTuple):
+    """What a stream has let pass before."""
+
+    names: set[str]
+    """Of fields that are written as they are, and whose values are searched like any text."""
+    texts: set[str]
+    """See :meth:`TextRedactor.clean_in`."""
 
 
 class Redactor:
@@ -73,8 +82,8 @@ class Redactor:
     ) -> None:
         self.classification = classification or Classification.standard(more, harmless)
         self._texts = TextRedactor(self.classification, pseudonym)
-        # By stream, names of fields that are written as they are, and whose values are searched like any text.
-        self._plain_names: dict[str, set[str]] = {}
+        self._passed: dict[str, _Passed] = {}
+        self._last_id = ""
 
     def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the event as it may be written. The event that is given may be changed.
@@ -85,13 +94,15 @@ class Redactor:
         """
         stream = _stream_of(event)
         redact = self._texts.redact
-        clean = self._texts.clean_in(stream)
+        clean = self._passed_in(stream).texts
         changed = False
-        for name, value in event.items():  # values are replaced only, no name comes or goes
-            if name in _OWN:
-                continue
+        for name in event.keys() - _OWN:
+            value = event[name]
             if type(value) is str:
-                if value in clean or (name == "correlation_id" and _UUID.fullmatch(value)):
+                if value in clean:
+                    continue
+                if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
+                    self._last_id = value  # that of a request comes again with its next event
                     continue
                 written: Any = redact(value, stream)
             elif name == "extra":
@@ -111,6 +122,12 @@ class Redactor:
             counts.redacted += 1
             counts.pending = True
         return event
+
+    def _passed_in(self, stream: str) -> _Passed:
+        passed = self._passed.get(stream)
+        if passed is None:
+            passed = self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
+        return passed
 
     def redact_text(self, text: str, stream: str = APPLICATION) -> str:
         """Return a text as it may be written."""
@@ -138,10 +155,14 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        plain, clean = self._plain_names.get(stream, _NONE), self._texts.clean_in(stream)
+        redact, passed = self._texts.redact, self._passed_in(stream)
+        plain, clean = passed.names, passed.texts
         for key, value in fields.items():
             if key in plain and key not in result:
-                result[key] = value if type(value) is str and value in clean else self._value(value, key, stream)
+                if type(value) is str:
+                    result[key] = value if value in clean else redact(value, stream)
+                else:
+                    result[key] = self._value(value, key, stream)
             else:
                 self._put_field(result, key, value, stream)
         return result
@@ -156,7 +177,7 @@ class Redactor:
             if kind.treatment == "keep" or stream in kind.kept_in:
                 kind = None
         if kind is None and unmarked:
-            plain = self._plain_names.setdefault(stream, set())
+            plain = self._passed_in(stream).names
             if len(plain) >= _MAX_PLAIN_NAMES:  # names that somebody makes up cannot fill the memory
                 plain.clear()
             plain.add(key)
@@ -226,6 +247,8 @@ def _last_word(key: str) -> str:
 def _stream_of(event: Mapping[str, Any]) -> str:
     facts = event.get("event")
     dataset = facts.get("dataset") if isinstance(facts, dict) else None
+    if type(dataset) is str and dataset in _STREAMS:
+        return _STREAMS[dataset]
     if isinstance(dataset, str) and dataset.startswith(_DATASET):
         return dataset[len(_DATASET) :]
     return APPLICATION

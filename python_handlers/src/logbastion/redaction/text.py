@@ -77,7 +77,7 @@ class TextRedactor:
             stream: some kinds are kept in the streams that exist for them.
 
         """
-        clean = self.clean_in(stream)
+        clean = self._clean.get(stream) or self.clean_in(stream)
         if text in clean:
             return text
         redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
@@ -110,15 +110,12 @@ class TextRedactor:
         return marker(kind)
 
     def _redact(self, text: str, stream: str, layer: int) -> str:
-        if _SIGN.search(text) is None:
-            found = self._find(text, stream, signs=False)
-            return self._marked(text, found) if found else text
         if "://" in text and "@" in text:  # before decoding, which would end the user's part too early
             text = self._marked(text, list(find_url_credentials(text)))
         inner = layer < _MAX_LAYERS
         if inner and ("%" in text or "\\" in text or "&#" in text):
             text = self._inside_encodings(text, stream, layer)
-        found = self._find(text, stream, signs=True)
+        found = self._find(text, stream)
         if found:
             text = self._marked(text, found)
         if inner and "+" in text:  # last, because most of them are no spaces
@@ -134,57 +131,34 @@ class TextRedactor:
         ]
         return self._replaced(text, findings, kept) if findings else text
 
-    def _find(self, text: str, stream: str, *, signs: bool) -> list[Finding]:
-        """Ask the finders whose first sign is there; most texts have none, and are done with these questions.
-
-        Args:
-            text: any.
-            stream: where it goes.
-            signs: whether it has one of :data:`_SIGN`.
-
-        """
+    def _find(self, text: str, stream: str) -> list[Finding]:
+        """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
+        if text.isascii() and _SIGN.search(text) is None:
+            return _find_without_signs(text)
         found: list[Finding] = []
         lower = text.lower()
-        if signs:
-            found += self._find_by_first_signs(text, lower)
-        if _LONG_WORD.search(text):
-            found += find_tokens(text)
-        if signs:
-            found += self._find_by_pairs(text, lower)
-        if len(text) >= _SHORTEST_NUMBER and _may_have_number(text):
-            found += find_numbers(text)
-        if not lower.islower():  # no letter at all
-            pass
-        elif _may_name_a_secret(lower):
-            found += find_prose(text)
-            found += find_schemes(text)
-        elif "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
-            found += find_schemes(text)
-        if signs:
-            if "values" in lower and "insert" in lower:
-                found += self._inserted(text)
-            if ("." in text or "=" in text or ":" in text) and not self._keeps("ip", stream):
-                found += find_ips(text)
-        return found
-
-    def _find_by_first_signs(self, text: str, lower: str) -> list[Finding]:
-        found: list[Finding] = []
-        if "=" in text or ":" in text or "|" in text:
+        assigns = "=" in text or ":" in text
+        if assigns or "|" in text:
             found += find_assignments(text, self._classification)
         if "@" in text:
             found += find_emails(text)
         if "at)" in lower or "at]" in lower or "arroba" in lower:
             found += find_spelt_emails(text)
-        return found
-
-    def _find_by_pairs(self, text: str, lower: str) -> list[Finding]:
-        found: list[Finding] = []
+        if _LONG_WORD.search(text):
+            found += find_tokens(text)
         if "-----BEGIN" in text:
             found += find_pem(text)
         if "</" in text or "', " in text or '", ' in text or " -" in text or "',\"" in text or "','" in text:
             found += find_pairs(text, self._classification)
-        if "; args=" in text or ("aram" in lower and ("=" in text or ":" in text)):
+        if "; args=" in text or (assigns and "aram" in lower):
             found += find_sql_arguments(text)
+        if not text.isalpha() and _may_have_number(text):
+            found += find_numbers(text)
+        found += _find_by_words(text, lower)
+        if "values" in lower and "insert" in lower:
+            found += self._inserted(text)
+        if (assigns or "." in text) and not self._keeps("ip", stream):
+            found += find_ips(text)
         return found
 
     def _keeps(self, kind: str, stream: str) -> bool:
@@ -249,6 +223,27 @@ def _may_have_number(text: str) -> bool:
         or _IBAN_START.search(text) is not None
         or ("+" in text and _EIGHT_DIGITS.search(text) is not None)
     )
+
+
+def _find_without_signs(text: str) -> list[Finding]:
+    """Do what :meth:`TextRedactor._find` does for ASCII that has none of :data:`_SIGN`."""
+    found: list[Finding] = []
+    if _LONG_WORD.search(text):
+        found += find_tokens(text)
+    if len(text) >= _SHORTEST_NUMBER and _may_have_number(text):
+        found += find_numbers(text)
+    lower = text.lower()
+    if lower.islower():  # it has a letter
+        found += _find_by_words(text, lower)
+    return found
+
+
+def _find_by_words(text: str, lower: str) -> list[Finding]:
+    if _may_name_a_secret(lower):
+        return [*find_prose(text), *find_schemes(text)]
+    if "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
+        return list(find_schemes(text))
+    return []
 
 
 def _may_name_a_secret(lower: str) -> bool:
