@@ -154,11 +154,11 @@ class EventFormatter(logging.Formatter):
 
     def _frame(self, record: logging.LogRecord) -> dict[str, Any]:
         moment, microseconds = _moment(record.created)
-        name, levelname, levelno, process = record.name, record.levelname, record.levelno, record.process
-        if type(name) is type(levelname) is str and type(levelno) is int and len(name) <= _PLAIN_LENGTH:
-            level, logger, dataset = _names_of_usual_type(name, levelname, levelno)
-        else:
-            level, logger, dataset = _names(name, levelname, levelno)
+        process = record.process
+        try:
+            level, logger, dataset = _names_known[record.name, record.levelname, record.levelno]
+        except Exception:  # not yet known, or no text, and perhaps one that nothing can be done with
+            level, logger, dataset = _names(record.name, record.levelname, record.levelno)
         return {
             "@timestamp": moment,
             "timestamp": moment,
@@ -184,10 +184,15 @@ def _names(name: object, levelname: object, levelno: object) -> tuple[str, str, 
     logger, level = safe_str(name), safe_str(levelname)
     number = levelno if isinstance(levelno, int) else logging.INFO
     dataset = f"django.{stream_for(logger, number)}"
-    return shortened(level, MAX_KEYWORD_BYTES), shortened(logger, MAX_KEYWORD_BYTES), dataset
+    names = shortened(level, MAX_KEYWORD_BYTES), shortened(logger, MAX_KEYWORD_BYTES), dataset
+    if type(name) is type(levelname) is str and type(levelno) is int and len(name) + len(levelname) <= _PLAIN_LENGTH:
+        if len(_names_known) >= _MAX_KNOWN:
+            _names_known.clear()
+        _names_known[name, levelname, levelno] = names
+    return names
 
 
-_names_of_usual_type = lru_cache(maxsize=1024)(_names)
+_names_known: dict[tuple[object, object, object], tuple[str, str, str]] = {}
 
 
 class _Taken(NamedTuple):
@@ -223,18 +228,20 @@ def _place(event: dict[str, Any], extra: dict[str, Any]) -> None:
         event["user_id"] = extra.pop("user_id")
     if "school_id" in extra and type(extra["school_id"]) is int:
         event["school_id"] = extra.pop("school_id")
-    if "correlation_id" in extra and _is_keyword(extra["correlation_id"]):
-        event["correlation_id"] = extra.pop("correlation_id")
-    if "event_type" in extra and _is_keyword(extra["event_type"]):
-        event["event_type"] = extra.pop("event_type")
+    if "correlation_id" in extra:
+        value = extra["correlation_id"]
+        if type(value) is str and (0 < len(value) <= _PLAIN_LENGTH or _is_keyword(value)):
+            event["correlation_id"] = extra.pop("correlation_id")
+    if "event_type" in extra:
+        value = extra["event_type"]
+        if type(value) is str and (0 < len(value) <= _PLAIN_LENGTH or _is_keyword(value)):
+            event["event_type"] = extra.pop("event_type")
     if not TYPED.isdisjoint(extra):
         take_typed(event, extra)
 
 
-def _is_keyword(value: Any) -> bool:
-    if type(value) is not str or not value:
-        return False
-    return len(value) <= _PLAIN_LENGTH or len(value.encode()) <= MAX_KEYWORD_BYTES
+def _is_keyword(value: str) -> bool:
+    return 0 < len(value.encode()) <= MAX_KEYWORD_BYTES
 
 
 def _message_of(record: logging.LogRecord) -> tuple[str, str | None]:

@@ -17,7 +17,7 @@ from logbastion.redaction_counts import counts
 from logbastion.streams import APPLICATION, STREAMS
 
 _DATASET: Final = "django."
-_STREAMS: Final = {f"{_DATASET}{stream}": stream for stream in STREAMS}
+_STREAMS: Final[dict[object, str]] = {f"{_DATASET}{stream}": stream for stream in STREAMS}
 # Made by the formatter from what is no input: identifiers, times, names of the configuration.
 _OWN: Final = frozenset({"@timestamp", "timestamp", "level", "event", "service", "host", "process", "ecs"})
 _IDENTIFIERS: Final = frozenset(
@@ -92,9 +92,12 @@ class Redactor:
             Exception: something unforeseen; the formatter then writes a notice instead of the event.
 
         """
-        stream = _stream_of(event)
+        try:
+            stream = _STREAMS[event["event"]["dataset"]]
+        except (KeyError, TypeError):
+            stream = _stream_of(event)
         redact = self._texts.redact
-        clean = self._passed_in(stream).texts
+        _, clean = self._passed.get(stream) or self._passed_in(stream)
         changed = False
         for name in event.keys() - _OWN:
             value = event[name]
@@ -124,10 +127,7 @@ class Redactor:
         return event
 
     def _passed_in(self, stream: str) -> _Passed:
-        passed = self._passed.get(stream)
-        if passed is None:
-            passed = self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
-        return passed
+        return self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
 
     def redact_text(self, text: str, stream: str = APPLICATION) -> str:
         """Return a text as it may be written."""
@@ -155,8 +155,8 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        redact, passed = self._texts.redact, self._passed_in(stream)
-        plain, clean = passed.names, passed.texts
+        redact = self._texts.redact
+        plain, clean = self._passed.get(stream) or self._passed_in(stream)
         for key, value in fields.items():
             if key in plain and key not in result:
                 if type(value) is str:
@@ -247,8 +247,6 @@ def _last_word(key: str) -> str:
 def _stream_of(event: Mapping[str, Any]) -> str:
     facts = event.get("event")
     dataset = facts.get("dataset") if isinstance(facts, dict) else None
-    if type(dataset) is str and dataset in _STREAMS:
-        return _STREAMS[dataset]
     if isinstance(dataset, str) and dataset.startswith(_DATASET):
         return dataset[len(_DATASET) :]
     return APPLICATION

@@ -23,10 +23,15 @@ Pseudonym = Callable[[str, str], "str | None"]
 # Whatever is found beside tokens, numbers and names of secrets has one of these in it; most texts have none.
 _SIGN: Final = re.compile(r"[=:|@%\\&+<)\]'\".\-]")
 # Of eight digits only a telephone number with "+" is made. A date has eight, and is in every second text.
-_EIGHT_DIGITS: Final = re.compile(r"\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
-_NINE_DIGITS: Final = re.compile(r"\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
-_IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){4}")
+# They look back from a digit: what begins with a digit is found fast, and of digits in a row one only is a beginning.
+_EIGHT_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
+_NINE_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
+_IBAN_START: Final = re.compile(
+    r"\d(?<=[A-Za-z]{2}\d)(?<![0-9A-Za-z][A-Za-z]{2}\d)\d(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){4}"
+)
 _SHORTEST_NUMBER: Final = 9
+_SHORTEST_IBAN: Final = 15
+_SHORTEST_TOKEN: Final = 14
 _LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
 _ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -80,7 +85,11 @@ class TextRedactor:
         clean = self._clean.get(stream) or self.clean_in(stream)
         if text in clean:
             return text
-        redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
+        if text.isascii() and _SIGN.search(text) is None:  # so nothing is encoded in it, and nothing was cut off
+            found = self._find(text, stream, signs=False)
+            redacted = self._marked(text, found) if found else text
+        else:
+            redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
         if redacted == text:
             if len(text) <= _MAX_CLEAN_LENGTH:
                 if len(clean) >= _MAX_CLEAN:
@@ -131,9 +140,16 @@ class TextRedactor:
         ]
         return self._replaced(text, findings, kept) if findings else text
 
-    def _find(self, text: str, stream: str) -> list[Finding]:
-        """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
-        if text.isascii() and _SIGN.search(text) is None:
+    def _find(self, text: str, stream: str, *, signs: bool = True) -> list[Finding]:
+        """Ask the finders whose first sign is there; most texts have none, and are done with these questions.
+
+        Args:
+            text: any.
+            stream: where it goes.
+            signs: False for ASCII that has none of :data:`_SIGN`.
+
+        """
+        if not signs:
             return _find_without_signs(text)
         found: list[Finding] = []
         lower = text.lower()
@@ -218,9 +234,9 @@ def _without_piece(text: str) -> str:
 
 
 def _may_have_number(text: str) -> bool:
-    return (
+    return len(text) >= _SHORTEST_NUMBER and (
         _NINE_DIGITS.search(text) is not None
-        or _IBAN_START.search(text) is not None
+        or (len(text) >= _SHORTEST_IBAN and _IBAN_START.search(text) is not None)
         or ("+" in text and _EIGHT_DIGITS.search(text) is not None)
     )
 
@@ -228,9 +244,9 @@ def _may_have_number(text: str) -> bool:
 def _find_without_signs(text: str) -> list[Finding]:
     """Do what :meth:`TextRedactor._find` does for ASCII that has none of :data:`_SIGN`."""
     found: list[Finding] = []
-    if _LONG_WORD.search(text):
+    if len(text) >= _SHORTEST_TOKEN and _LONG_WORD.search(text):
         found += find_tokens(text)
-    if len(text) >= _SHORTEST_NUMBER and _may_have_number(text):
+    if _may_have_number(text):
         found += find_numbers(text)
     lower = text.lower()
     if lower.islower():  # it has a letter
