@@ -10,7 +10,7 @@ import time
 import traceback
 import uuid
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from logbastion.encoding import encode_line
 from logbastion.gate import Gate
@@ -35,6 +35,9 @@ _STANDARD: Final = frozenset({*_FIRST, "message", "asctime", "taskName", "stack_
 _WITH_A_PLACE: Final = TYPED | {"user_id", "school_id", "correlation_id", "event_type"}
 _MAX_PID: Final = 2**32
 _PLAIN_LENGTH: Final = MAX_KEYWORD_BYTES // 4
+_MAX_TAKEN: Final = 64
+_LONGEST_TAKEN: Final = 2048
+_MAX_KNOWN: Final = 512
 _DIGITS: Final = tuple(f"{number:03}" for number in range(1000))
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # UTC; naive, so that its text has no offset
 
@@ -57,9 +60,7 @@ def _moment(created: float) -> tuple[str, int]:
     """Return a time as RFC 3339 in UTC and as microseconds since 1970; a value that is no time becomes now."""
     try:
         microseconds = round(created * 1e6)
-        fraction = microseconds % 1_000_000
-        text = f"{_second(microseconds // 1_000_000)}.{_DIGITS[fraction // 1000]}{_DIGITS[fraction % 1000]}Z"
-        return text, microseconds
+        return f"{_millisecond(microseconds // 1000)}{_DIGITS[microseconds % 1000]}Z", microseconds
     except Exception:  # no number, not finite, or beyond the year 9999
         return _moment(time.time())
 
@@ -67,6 +68,11 @@ def _moment(created: float) -> tuple[str, int]:
 @lru_cache(maxsize=64)
 def _second(whole: int) -> str:
     return (_EPOCH + datetime.timedelta(seconds=whole)).isoformat()
+
+
+@lru_cache(maxsize=64)
+def _millisecond(whole: int) -> str:
+    return f"{_second(whole // 1000)}.{_DIGITS[whole % 1000]}"
 
 
 class EventFormatter(logging.Formatter):
@@ -128,10 +134,13 @@ class EventFormatter(logging.Formatter):
 
     def event(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the event before the gate."""
-        extra = _extra_of(record)  # before the frame puts the event's id on the record
+        attributes = record.__dict__
+        names = tuple(attributes)  # one step: another thread may put something on the record meanwhile
+        taken = _names_taken.get(names) or _take_names(names)
+        extra = safe_attributes(attributes, taken.names, _STANDARD)  # before the frame puts the event's id there
         event = self._frame(record)
         event["message"], complaint = _message_of(record)
-        if not _WITH_A_PLACE.isdisjoint(extra):
+        if taken.placed:
             _place(event, extra)
         if record.exc_info or record.exc_text or record.stack_info:
             error = _error_of(record)
@@ -145,11 +154,11 @@ class EventFormatter(logging.Formatter):
 
     def _frame(self, record: logging.LogRecord) -> dict[str, Any]:
         moment, microseconds = _moment(record.created)
-        name, levelname, levelno, process = record.name, record.levelname, record.levelno, record.process
-        if type(name) is type(levelname) is str and type(levelno) is int and len(name) <= _PLAIN_LENGTH:
-            level, logger, dataset = _names_of_usual_type(name, levelname, levelno)
-        else:
-            level, logger, dataset = _names(name, levelname, levelno)
+        process = record.process
+        try:
+            level, logger, dataset = _names_known[record.name, record.levelname, record.levelno]
+        except Exception:  # not yet known, or no text, and perhaps one that nothing can be done with
+            level, logger, dataset = _names(record.name, record.levelname, record.levelno)
         return {
             "@timestamp": moment,
             "timestamp": moment,
@@ -175,39 +184,64 @@ def _names(name: object, levelname: object, levelno: object) -> tuple[str, str, 
     logger, level = safe_str(name), safe_str(levelname)
     number = levelno if isinstance(levelno, int) else logging.INFO
     dataset = f"django.{stream_for(logger, number)}"
-    return shortened(level, MAX_KEYWORD_BYTES), shortened(logger, MAX_KEYWORD_BYTES), dataset
+    names = shortened(level, MAX_KEYWORD_BYTES), shortened(logger, MAX_KEYWORD_BYTES), dataset
+    if type(name) is type(levelname) is str and type(levelno) is int and len(name) + len(levelname) <= _PLAIN_LENGTH:
+        if len(_names_known) >= _MAX_KNOWN:
+            _names_known.clear()
+        _names_known[name, levelname, levelno] = names
+    return names
 
 
-_names_of_usual_type = lru_cache(maxsize=1024)(_names)
+_names_known: dict[tuple[object, object, object], tuple[str, str, str]] = {}
 
 
-def _extra_of(record: logging.LogRecord) -> dict[str, Any]:
-    attributes = record.__dict__
-    names = list(attributes)  # one step: another thread may put something on the record meanwhile
-    if names[:_FIRST_COUNT] == _FIRST:
-        names = names[_FIRST_COUNT:]
-    return safe_attributes(attributes, names, _STANDARD)
+class _Taken(NamedTuple):
+    """What is taken of a record for ``extra``."""
+
+    names: list[str]
+    placed: bool
+    """Whether one of them may have a field of its own."""
+
+
+_names_taken: dict[tuple[str, ...], _Taken] = {}
+"""By the names of a record's attributes: a place in a program always gives the same ones in the same order."""
+
+
+def _take_names(names: tuple[str, ...]) -> _Taken:
+    kept = list(names)
+    if kept[:_FIRST_COUNT] == _FIRST:
+        kept = kept[_FIRST_COUNT:]
+    if len(kept) > _MAX_TAKEN or not all(type(name) is str for name in kept):
+        return _Taken(kept, placed=True)
+    taken = _Taken([name for name in kept if name not in _STANDARD], not _WITH_A_PLACE.isdisjoint(kept))
+    if sum(map(len, kept)) <= _LONGEST_TAKEN:
+        if len(_names_taken) >= _MAX_KNOWN:  # an application that makes names up cannot fill the memory
+            _names_taken.clear()
+        _names_taken[names] = taken
+    return taken
 
 
 def _place(event: dict[str, Any], extra: dict[str, Any]) -> None:
     """Move what has a field of its own, and the type that its mapping wants, from ``extra`` to that field."""
     # Mapped as `long`. True is an int to Python, not to Elasticsearch; what has more than 63 bits is text by now.
-    if type(extra.get("user_id")) is int:
+    if "user_id" in extra and type(extra["user_id"]) is int:
         event["user_id"] = extra.pop("user_id")
-    if type(extra.get("school_id")) is int:
+    if "school_id" in extra and type(extra["school_id"]) is int:
         event["school_id"] = extra.pop("school_id")
-    if _is_keyword(extra.get("correlation_id")):
-        event["correlation_id"] = extra.pop("correlation_id")
-    if _is_keyword(extra.get("event_type")):
-        event["event_type"] = extra.pop("event_type")
+    if "correlation_id" in extra:
+        value = extra["correlation_id"]
+        if type(value) is str and (0 < len(value) <= _PLAIN_LENGTH or _is_keyword(value)):
+            event["correlation_id"] = extra.pop("correlation_id")
+    if "event_type" in extra:
+        value = extra["event_type"]
+        if type(value) is str and (0 < len(value) <= _PLAIN_LENGTH or _is_keyword(value)):
+            event["event_type"] = extra.pop("event_type")
     if not TYPED.isdisjoint(extra):
         take_typed(event, extra)
 
 
-def _is_keyword(value: Any) -> bool:
-    if type(value) is not str or not value:
-        return False
-    return len(value) <= _PLAIN_LENGTH or len(value.encode()) <= MAX_KEYWORD_BYTES
+def _is_keyword(value: str) -> bool:
+    return 0 < len(value.encode()) <= MAX_KEYWORD_BYTES
 
 
 def _message_of(record: logging.LogRecord) -> tuple[str, str | None]:

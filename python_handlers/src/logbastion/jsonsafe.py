@@ -197,20 +197,16 @@ def safe_attributes(attributes: dict[str, Any], names: list[str], left_out: froz
         if len(names) > MAX_ITEMS or not _become_usual(names):
             return safe_mapping({name: attributes[name] for name in names if attributes.get(name) is not None})
     result: dict[str, Any] = {}
+    most = _MAX_PLAIN_TEXT
     for name in names:
         value: Any = attributes.get(name)
         kind = type(value)
         if kind is str:
-            if len(value) > _MAX_PLAIN_TEXT or not value.isascii():
-                value = safe_value(value)
-        elif value is None:
-            continue
+            result[name] = value if value.isascii() and len(value) <= most else safe_value(value)
         elif kind is int:
-            if not -_LARGEST <= value <= _LARGEST:
-                value = safe_value(value)
-        elif kind is not bool:
-            value = safe_value(value)
-        result[name] = value
+            result[name] = value if -_LARGEST <= value <= _LARGEST else safe_value(value)
+        elif value is not None:
+            result[name] = value if kind is bool else safe_value(value)
     return result
 
 

@@ -14,6 +14,8 @@ class UnlockedHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Do what :meth:`logging.Handler.handle` does, without the lock; a record that a filter returns is used."""
         passed: bool | logging.LogRecord = self.filter(record)
-        if passed:
+        if passed is True:
+            self.emit(record)
+        elif passed:
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed

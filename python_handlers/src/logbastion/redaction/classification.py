@@ -148,7 +148,7 @@ class Classification:
         """Return the kind that several words of a text name together, such as ``card number``, or None."""
         joined = folded("".join(words))
         for kind in self.kinds.values():
-            if kind.in_text and any(joined.endswith(piece) for piece in kind.contains):
+            if kind.in_text and joined.endswith(kind.contains):
                 return kind
         return None
 

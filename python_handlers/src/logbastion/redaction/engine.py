@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction.addresses import HIDDEN, is_personal, truncated
@@ -14,9 +14,10 @@ from logbastion.redaction.markers import MARK, MARKER
 from logbastion.redaction.numbers import find_numbers
 from logbastion.redaction.text import Pseudonym, TextRedactor
 from logbastion.redaction_counts import counts
-from logbastion.streams import APPLICATION
+from logbastion.streams import APPLICATION, STREAMS
 
 _DATASET: Final = "django."
+_STREAMS: Final[dict[object, str]] = {f"{_DATASET}{stream}": stream for stream in STREAMS}
 # Made by the formatter from what is no input: identifiers, times, names of the configuration.
 _OWN: Final = frozenset({"@timestamp", "timestamp", "level", "event", "service", "host", "process", "ecs"})
 _IDENTIFIERS: Final = frozenset(
@@ -40,7 +41,17 @@ _IDENTIFIERS: Final = frozenset(
     }
 )
 _LEAST_DIGITS: Final = 9
+_MAX_PLAIN_NAMES: Final = 4096
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class _Passed(NamedTuple):
+    """What a stream has let pass before."""
+
+    names: set[str]
+    """Of fields that are written as they are, and whose values are searched like any text."""
+    texts: set[str]
+    """See :meth:`TextRedactor.clean_in`."""
 
 
 class Redactor:
@@ -71,6 +82,8 @@ class Redactor:
     ) -> None:
         self.classification = classification or Classification.standard(more, harmless)
         self._texts = TextRedactor(self.classification, pseudonym)
+        self._passed: dict[str, _Passed] = {}
+        self._last_id = ""
 
     def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the event as it may be written. The event that is given may be changed.
@@ -79,14 +92,20 @@ class Redactor:
             Exception: something unforeseen; the formatter then writes a notice instead of the event.
 
         """
-        stream = _stream_of(event)
+        try:
+            stream = _STREAMS[event["event"]["dataset"]]
+        except (KeyError, TypeError):
+            stream = _stream_of(event)
         redact = self._texts.redact
+        _, clean = self._passed.get(stream) or self._passed_in(stream)
         changed = False
-        for name, value in event.items():  # values are replaced only, no name comes or goes
-            if name in _OWN:
-                continue
+        for name in event.keys() - _OWN:
+            value = event[name]
             if type(value) is str:
-                if name == "correlation_id" and _UUID.fullmatch(value):
+                if value in clean:
+                    continue
+                if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
+                    self._last_id = value  # that of a request comes again with its next event
                     continue
                 written: Any = redact(value, stream)
             elif name == "extra":
@@ -106,6 +125,9 @@ class Redactor:
             counts.redacted += 1
             counts.pending = True
         return event
+
+    def _passed_in(self, stream: str) -> _Passed:
+        return self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
 
     def redact_text(self, text: str, stream: str = APPLICATION) -> str:
         """Return a text as it may be written."""
@@ -133,19 +155,35 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        kind_of = self.classification.kind_of
+        redact = self._texts.redact
+        plain, clean = self._passed.get(stream) or self._passed_in(stream)
         for key, value in fields.items():
-            name = self._texts.redact(key, stream)
-            kind = kind_of(key) if name is key and MARK not in key else self._kind_of_marked(key, name)
-            if kind is not None:
-                if kind.treatment == "drop":
-                    continue
-                if kind.treatment == "keep" or stream in kind.kept_in:
-                    kind = None
-            while name in result:
-                name += "_"
-            result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
+            if key in plain and key not in result:
+                if type(value) is str:
+                    result[key] = value if value in clean else redact(value, stream)
+                else:
+                    result[key] = self._value(value, key, stream)
+            else:
+                self._put_field(result, key, value, stream)
         return result
+
+    def _put_field(self, result: dict[str, Any], key: str, value: Any, stream: str) -> None:
+        name = self._texts.redact(key, stream)
+        unmarked = name is key and MARK not in key
+        kind = self.classification.kind_of(key) if unmarked else self._kind_of_marked(key, name)
+        if kind is not None:
+            if kind.treatment == "drop":
+                return
+            if kind.treatment == "keep" or stream in kind.kept_in:
+                kind = None
+        if kind is None and unmarked:
+            plain = self._passed_in(stream).names
+            if len(plain) >= _MAX_PLAIN_NAMES:  # names that somebody makes up cannot fill the memory
+                plain.clear()
+            plain.add(key)
+        while name in result:
+            name += "_"
+        result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
 
     def _kind_of_marked(self, key: str, name: str) -> Kind | None:
         """Return the kind of a field whose name has markers: before they came, or of what is left beside them.

@@ -20,8 +20,18 @@ from logbastion.redaction.tokens import find_pem, find_schemes, find_tokens, fin
 Pseudonym = Callable[[str, str], "str | None"]
 """Takes a kind and a value; returns a keyed pseudonym of digits, small letters and colons, or None without a key."""
 
-_EIGHT_DIGITS: Final = re.compile(r"\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
-_IBAN_START: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}[ \-\u00a0]?[0-9A-Za-z]{4}")
+# Whatever is found beside tokens, numbers and names of secrets has one of these in it; most texts have none.
+_SIGN: Final = re.compile(r"[=:|@%\\&+<)\]'\".\-]")
+# Of eight digits only a telephone number with "+" is made. A date has eight, and is in every second text.
+# They look back from a digit: what begins with a digit is found fast, and of digits in a row one only is a beginning.
+_EIGHT_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
+_NINE_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
+_IBAN_START: Final = re.compile(
+    r"\d(?<=[A-Za-z]{2}\d)(?<![0-9A-Za-z][A-Za-z]{2}\d)\d(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){4}"
+)
+_SHORTEST_NUMBER: Final = 9
+_SHORTEST_IBAN: Final = 15
+_SHORTEST_TOKEN: Final = 14
 _LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
 _ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -59,6 +69,11 @@ class TextRedactor:
         # Texts without anything in them come again and again: paths, names of events, templates.
         self._clean: dict[str, set[str]] = {}
 
+    def clean_in(self, stream: str) -> set[str]:
+        """Return texts that :meth:`redact` has returned as they were; not all of them, and the set changes."""
+        clean = self._clean.get(stream)
+        return self._clean.setdefault(stream, set()) if clean is None else clean
+
     def redact(self, text: str, stream: str = "application") -> str:
         """Return the text with markers, the very same object when there is nothing to mark.
 
@@ -67,10 +82,14 @@ class TextRedactor:
             stream: some kinds are kept in the streams that exist for them.
 
         """
-        clean = self._clean.setdefault(stream, set())
+        clean = self._clean.get(stream) or self.clean_in(stream)
         if text in clean:
             return text
-        redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
+        if text.isascii() and _SIGN.search(text) is None:  # so nothing is encoded in it, and nothing was cut off
+            found = self._find(text, stream, signs=False)
+            redacted = self._marked(text, found) if found else text
+        else:
+            redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
         if redacted == text:
             if len(text) <= _MAX_CLEAN_LENGTH:
                 if len(clean) >= _MAX_CLEAN:
@@ -121,8 +140,17 @@ class TextRedactor:
         ]
         return self._replaced(text, findings, kept) if findings else text
 
-    def _find(self, text: str, stream: str) -> list[Finding]:
-        """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
+    def _find(self, text: str, stream: str, *, signs: bool = True) -> list[Finding]:
+        """Ask the finders whose first sign is there; most texts have none, and are done with these questions.
+
+        Args:
+            text: any.
+            stream: where it goes.
+            signs: False for ASCII that has none of :data:`_SIGN`.
+
+        """
+        if not signs:
+            return _find_without_signs(text)
         found: list[Finding] = []
         lower = text.lower()
         assigns = "=" in text or ":" in text
@@ -140,13 +168,9 @@ class TextRedactor:
             found += find_pairs(text, self._classification)
         if "; args=" in text or (assigns and "aram" in lower):
             found += find_sql_arguments(text)
-        if not text.isalpha() and (_EIGHT_DIGITS.search(text) or _IBAN_START.search(text)):
+        if not text.isalpha() and _may_have_number(text):
             found += find_numbers(text)
-        if _may_name_a_secret(lower):
-            found += find_prose(text)
-            found += find_schemes(text)
-        elif "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
-            found += find_schemes(text)
+        found += _find_by_words(text, lower)
         if "values" in lower and "insert" in lower:
             found += self._inserted(text)
         if (assigns or "." in text) and not self._keeps("ip", stream):
@@ -207,6 +231,35 @@ def _without_piece(text: str) -> str:
     words = kept[-_LONGEST_PIECE:].rsplit(None, 1)
     piece = 0 if kept[-1:].isspace() or not words else len(words[-1])
     return kept[: len(kept) - piece] + mark.group()
+
+
+def _may_have_number(text: str) -> bool:
+    return len(text) >= _SHORTEST_NUMBER and (
+        _NINE_DIGITS.search(text) is not None
+        or (len(text) >= _SHORTEST_IBAN and _IBAN_START.search(text) is not None)
+        or ("+" in text and _EIGHT_DIGITS.search(text) is not None)
+    )
+
+
+def _find_without_signs(text: str) -> list[Finding]:
+    """Do what :meth:`TextRedactor._find` does for ASCII that has none of :data:`_SIGN`."""
+    found: list[Finding] = []
+    if len(text) >= _SHORTEST_TOKEN and _LONG_WORD.search(text):
+        found += find_tokens(text)
+    if _may_have_number(text):
+        found += find_numbers(text)
+    lower = text.lower()
+    if lower.islower():  # it has a letter
+        found += _find_by_words(text, lower)
+    return found
+
+
+def _find_by_words(text: str, lower: str) -> list[Finding]:
+    if _may_name_a_secret(lower):
+        return [*find_prose(text), *find_schemes(text)]
+    if "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
+        return list(find_schemes(text))
+    return []
 
 
 def _may_name_a_secret(lower: str) -> bool:

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from threading import get_ident
 from typing import Any
 
 from logbastion.formatters import EventFormatter
@@ -24,6 +25,7 @@ from logbastion.shipping.worker import Publish, ShippingWorker
 from logbastion.streams import AUDIT, stream_for
 from logbastion.unlocked import UnlockedHandler
 
+_MAX_KNOWN = 1024
 _handlers: weakref.WeakSet[ShippingHandler] = weakref.WeakSet()
 # After the spool's own, which was given when that was imported: it has forgotten the parent's files by then.
 renew_after_fork(_handlers, lambda handler: handler._after_fork())  # the module's own class
@@ -120,16 +122,19 @@ class ShippingHandler(UnlockedHandler):
         notice_fork()
         worker = self._worker
         known = worker or self._starting  # its thread may be at work before the one that starts it goes on
-        if known is not None and known.is_sending_thread():
+        if known is not None and known.sending and known.is_sending_thread():
             return  # what the transport's own libraries log would feed on itself
         try:
-            stream = _stream_of(record)
+            try:
+                stream = _streams_known[record.name, record.levelno]
+            except Exception:  # not yet known, or no text
+                stream = _stream_of(record)
             line = self._line(record)
             if self._closed and self._spool.root is None:
                 self._count_dropped(stream, AT_EXIT, 1)
                 return
             # The worker's thread is the one that makes room, so it cannot wait for room.
-            wait = known is None or threading.get_ident() != known.ident
+            wait = known is None or get_ident() != known.ident
             self._spool.append(stream, line, wait=wait)
             if worker is None and not self._closed:
                 self._start()
@@ -228,9 +233,16 @@ class ShippingHandler(UnlockedHandler):
         self._spool.append(AUDIT, self._line(record), wait=False)
 
 
+_streams_known: dict[tuple[object, object], str] = {}
+
+
 def _stream_of(record: logging.LogRecord) -> str:
     name, level = record.name, record.levelno
     if type(name) is str and type(level) is int:
-        return stream_for(name, level)
+        stream = stream_for(name, level)
+        if len(_streams_known) >= _MAX_KNOWN:
+            _streams_known.clear()
+        _streams_known[name, level] = stream
+        return stream
     # A record that somebody made by hand. The formatter judges it in the same way.
     return stream_for(safe_str(name), level if isinstance(level, int) else logging.INFO)

@@ -133,7 +133,11 @@ class Spool:
             payload = payload.replace(b"\n", b" ")
         stream = stream if stream in self.lanes else APPLICATION
         kept = self.lanes[stream].append(payload, wait)
-        deadline = time.monotonic() + _CLOSE_SECONDS if kept is None else 0.0
+        return kept if kept is not None else self._append_after_close(stream, payload, wait)
+
+    def _append_after_close(self, stream: str, payload: bytes, wait: bool) -> bool:
+        kept = None
+        deadline = time.monotonic() + _CLOSE_SECONDS
         while kept is None and time.monotonic() < deadline:
             time.sleep(0.001)  # another thread is in close() and about to put new lanes in place
             kept = self.lanes[stream].append(payload, wait)
