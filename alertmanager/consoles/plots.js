@@ -155,7 +155,7 @@ function showThreshold(section, plot, threshold, axis, y) {
     plot.append(svg("line", { class: "threshold", ...line }));
   }
   const at = written(threshold, scaleFor(section.dataset.unit, threshold));
-  note(section, `An alert looks at ${at}${inside ? " (dashed red line)" : ", above this plot"}.`, "note", false);
+  note(section, `Threshold of the alert: ${at}${inside ? " (dashed red line)" : ", outside of this plot"}.`, "note", false);
 }
 
 // Shows before the row of a series how its line looks; one that has ended gets a row of its own.

@@ -92,13 +92,18 @@ def running(place: Path, prefix: str = "") -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory) -> Iterator[Server]:
+def promtool() -> Path:
+    return PROGRAMS / "promtool"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, promtool) -> Iterator[Server]:
     """Return a Prometheus with the samples, below a path of its own as behind a proxy."""
     place = tmp_path_factory.mktemp("prometheus")
     now = int(time.time()) // samples.STEP * samples.STEP
     (place / "samples").write_text("\n".join(samples.openmetrics(now)) + "\n")
     made = subprocess.run(
-        [PROGRAMS / "promtool", "tsdb", "create-blocks-from", "openmetrics", place / "samples", place / "data"],
+        [promtool, "tsdb", "create-blocks-from", "openmetrics", place / "samples", place / "data"],
         capture_output=True,
         text=True,
         check=False,

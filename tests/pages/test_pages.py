@@ -4,13 +4,13 @@ import html
 import json
 import re
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 from selenium.webdriver.common.keys import Keys
 
-from tests.pages.conftest import PROGRAMS
 from tests.pages.samples import SLOW_ROUTE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +36,23 @@ def lines(driver, panel: str) -> dict[str, list[list[tuple[float, float]]]]:
     return found
 
 
+def photograph(driver, name: str) -> None:
+    """Take the whole page, however long it is, as it is on a wide screen."""
+    PHOTOGRAPHS.mkdir(parents=True, exist_ok=True)
+    with screen(driver, 1200, 100):
+        height = driver.execute_script("return document.documentElement.scrollHeight")
+    with screen(driver, 1200, height):
+        driver.save_screenshot(str(PHOTOGRAPHS / f"{name}.png"))
+
+
+@contextmanager
+def screen(driver, width: int, height: int):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_has_its_panels_and_asks_what_pages_yml_says(server, opened, name):
     driver = opened(server, f"{name}.html")
@@ -46,8 +63,7 @@ def test_page_has_its_panels_and_asks_what_pages_yml_says(server, opened, name):
     assert asked == {panel["panel"]: panel["query"] for panel in PAGES[name]["panels"]}
     assert driver.find_element("css selector", "h1").text == PAGES[name]["question"]
     assert not driver.find_elements("xpath", "//*[starts-with(text(), 'Not drawn')]")
-    PHOTOGRAPHS.mkdir(parents=True, exist_ok=True)
-    driver.save_screenshot(str(PHOTOGRAPHS / f"{name}.png"))
+    photograph(driver, name)
 
 
 def test_numbers_are_there_without_script(server):
@@ -131,12 +147,12 @@ def test_series_that_has_changed_is_drawn_so_and_its_threshold_too(server, opene
     assert max(low) == pytest.approx(LEFT + (RIGHT - LEFT) * 5 / 6, abs=6)
     threshold = driver.find_element("css selector", "#waiting .threshold")
     assert points[-1][1] < float(threshold.get_attribute("y1")) < points[0][1]
-    assert "An alert looks at 5 min (dashed red line)." in driver.find_element("id", "waiting").text
+    assert "Threshold of the alert: 5 min (dashed red line)." in driver.find_element("id", "waiting").text
 
 
 def test_threshold_far_above_is_told_and_not_drawn(server, opened):
     panel = opened(server, "pipeline.html").find_element("id", "spool")
-    assert "An alert looks at 256 MiB, above this plot." in panel.text
+    assert "Threshold of the alert: 256 MiB, outside of this plot." in panel.text
     assert not panel.find_elements("css selector", ".threshold")
 
 
@@ -146,6 +162,15 @@ def test_labels_are_text(server, opened):
     assert f"job=django route={SLOW_ROUTE}" in names
     assert f"job=django route={SLOW_ROUTE}" in lines(driver, "routes")
     assert not driver.find_elements("css selector", "#routes b")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_on_a_phone(server, opened, name):
+    # 320 CSS pixels: WCAG 2.2, success criterion 1.4.10.
+    driver = opened(server, f"{name}.html")
+    with screen(driver, 320, 640):
+        wide, place = driver.execute_script("const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
+        assert wide == place <= 320
 
 
 def test_rows_are_the_legend(server, opened):
@@ -183,14 +208,14 @@ def test_script_is_served_as_it_is(server):
     assert "X-Content-Type-Options" not in answer.headers
 
 
-def test_queries_are_valid_for_promtool(tmp_path):
+def test_queries_are_valid_for_promtool(tmp_path, promtool):
     panels = json.loads((ROOT / "alertmanager/grafana/logbastion.json").read_text())["panels"]
     queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
     assert queries == [panel["query"] for page in PAGES.values() for panel in page["panels"]]
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
     (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
     checked = subprocess.run(
-        [PROGRAMS / "promtool", "check", "rules", tmp_path / "queries.yml"], capture_output=True, text=True, check=False
+        [promtool, "check", "rules", tmp_path / "queries.yml"], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
     assert f"{len(queries)} rules found" in checked.stdout

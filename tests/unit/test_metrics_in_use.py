@@ -20,7 +20,7 @@ EDGES = {
 OURS = re.compile(r"\b(?:django|security|logbastion)_[a-z_]+\b")
 # Rules that the guide has, and recordings, have names of their own with colons, which the pattern above does not take.
 RECORDED = re.compile(r"\b[a-z_]+:[a-z_]+(?::[a-z0-9_]+)?\b")
-# Those of Prometheus and Alertmanager; that they exist is tested where these run (molecule/prometheus, molecule/alertmanager).
+# Those of Prometheus and Alertmanager. Pages may have those that the rules have; that Prometheus exports its own is tested in molecule/prometheus.
 THEIRS = re.compile(r"\b(?:prometheus|alertmanager)_[a-z_]+\b")
 # What else stands in a query as a word: functions, operators, and the series that Prometheus makes by itself.
 LANGUAGE = {
