@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -31,7 +31,7 @@ down: venv ## Remove the lab's hosts, network and secrets (the cache of download
 
 test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
 	@# The package's tests mostly wait, so they run beside the scenarios.
-	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package
+	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages
 	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
@@ -51,6 +51,9 @@ test-package: venv ## Tests of logbastion that start servers, workers or build t
 
 test-pythons: venv ## The package's quick tests under each Python (3.10 to 3.14) that is on PATH, with Django 4.2 to 6.0
 	cd python_handlers && tox run
+
+test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Prometheus, looked at in Chromium; photographs in build/pages
+	$(PYTHON) -m pytest -q tests/pages
 
 test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
@@ -78,7 +81,7 @@ build/promtool/usr/bin/promtool:
 retention: venv ## Make ILM and SLM policies, lifecycle templates and the table of periods from elk_templates/retention.yml
 	$(PYTHON) elk_templates/retention.py
 
-alert-rules: venv ## Make the burn-rate rules from alertmanager/objectives.yml, and the index of the runbooks
+alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, pages, the dashboard for Grafana, the index of the runbooks
 	$(PYTHON) alertmanager/generate.py
 
 bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json

@@ -1,12 +1,15 @@
-"""Makes what is generated here: the burn-rate rules from `objectives.yml`, and the index of the runbooks from the rules.
+"""Makes what is generated here: burn-rate rules from `objectives.yml`, pages and dashboard from `pages.yml`, the index of the runbooks from the rules.
 
 Run it by `make alert-rules`; `tests/unit/test_alerts.py` fails when what it made differs from its sources.
 """
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dashboards
 import yaml
 
 HERE = Path(__file__).resolve().parent
@@ -38,13 +41,21 @@ class _Indented(yaml.SafeDumper):
 
 
 def main() -> int:
-    """Write both files and say which of them has changed."""
-    for path, make in ((BURN_RATES, burn_rates), (INDEX, index)):
+    """Write the files and say which of them has changed."""
+    for path, make in made().items():
         text = make()
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"written: {path.relative_to(HERE.parent)}")
     return 0
+
+
+def made() -> dict[Path, Callable[[], str]]:
+    """Return the files that are made, each with what returns its text; the index comes after the rules that it lists."""
+    consoles = {
+        dashboards.CONSOLES / f"{page['page']}.html": partial(dashboards.console, page) for page in dashboards.pages()
+    }
+    return {BURN_RATES: burn_rates, INDEX: index, dashboards.GRAFANA: dashboards.grafana, **consoles}
 
 
 def burn_rates() -> str:
@@ -110,7 +121,7 @@ def _alert(objective: dict[str, Any], alert: dict[str, Any], minimum: float) -> 
                 f" (thresholds: {limits}). The objective allows {budget:.2%} in 30 days."
             ),
             "runbook_url": f"{{{{ $externalURL }}}}/consoles/runbooks/{name}.md",
-            "dashboard_url": f"{{{{ $externalURL }}}}{{{{ graphLink `{shown}` }}}}",
+            "dashboard_url": dashboards.dashboard_url(name, shown),
         },
     }
 

@@ -73,9 +73,45 @@ def test_an_alert_points_to_a_runbook_that_is_served(prometheus):
     assert answer.text == (ROOT / "alertmanager/runbooks/Watchdog.md").read_text()
 
 
+def row(text, panel, series):
+    """Return the number that a page says of a series; None without one."""
+    section = re.search(rf'<section id="{panel}".*?</section>', text, re.DOTALL)[0]
+    found = re.search(rf'<th scope="row">{re.escape(series)} ?</th><td>(.*?)</td>', section)
+    return found and found[1]
+
+
+def test_pages_are_served_with_their_numbers(prometheus):
+    # The panel is the one that the dashboard_url of the Watchdog leads to, and Prometheus is what this scenario has to show.
+    wait_for(lambda: row(prometheus.get("/consoles/index.html").text, "targets", "job=prometheus") == "100%")
+    overview = prometheus.get("/consoles/index.html").text
+    assert row(overview, "targets", "job=django") == "0%"
+    assert re.fullmatch(r"\d+", row(overview, "alerts", "all"))
+    assert "the Watchdog does not fire" not in overview
+
+
+@pytest.mark.parametrize("page", ["requests", "security", "pipeline"])
+def test_page_of_an_application_that_is_not_there_says_so(prometheus, page):
+    answer = prometheus.get(f"/consoles/{page}.html")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    panels = answer.text.count("<section ")
+    assert panels >= 5
+    assert answer.text.count("No data now.") == panels
+
+
+def test_what_the_pages_need_is_served_and_linked_to(prometheus):
+    assert prometheus.get("/consoles/plots.js").text == (ROOT / "alertmanager/consoles/plots.js").read_text()
+    # Prometheus' own menu.
+    assert "/consoles/index.html" in prometheus.get("/graph").text
+    alerts = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
+    address = next(a["annotations"]["dashboard_url"] for a in alerts if a["labels"]["alertname"] == "Watchdog")
+    assert address == f"https://{prometheus.host}:9090/consoles/index.html#alerts"
+    assert prometheus.get_without_credentials("/consoles/index.html").status_code == 401
+
+
 def test_this_prometheus_has_the_metrics_that_its_alerts_read(prometheus):
-    rules = (ROOT / "alertmanager/rules/monitoring_alerts.yml").read_text()
-    read = set(re.findall(r"\bprometheus_\w+", rules))
+    asking = [ROOT / "alertmanager/rules/monitoring_alerts.yml", ROOT / "alertmanager/pages.yml"]
+    read = set(re.findall(r"\bprometheus_\w+", "".join(path.read_text() for path in asking)))
     assert read
     exported = set(re.findall(r"^# TYPE (\w+)", prometheus.get("/metrics").text, re.MULTILINE))
     assert read <= exported
@@ -138,6 +174,13 @@ def test_broken_rule_is_refused_and_the_old_ones_stay(tmp_path, run_playbook, ho
     assert run.failed
     assert "could not parse expression" in run.sentences
     assert host.check_output("sha256sum /etc/prometheus/rules.d/recordings.yml") == before
+
+
+def test_broken_page_is_told_of(tmp_path, run_playbook):
+    (tmp_path / "broken.html").write_text('{{ template "missing" }}')
+    run = run_playbook(limit="prometheus-trixie", variables={"prometheus_pages_directory": str(tmp_path)})
+    assert run.failed
+    assert "Prometheus on prometheus-trixie cannot show broken.html (status 500):" in run.sentences
 
 
 @pytest.mark.parametrize(
