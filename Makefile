@@ -45,7 +45,7 @@ lint: venv ## Style, types, playbooks, roles, generated files
 	ansible-lint --offline --profile production
 
 test-unit: venv ## Quick tests that need no host (under a minute)
-	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests
+	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
