@@ -126,7 +126,11 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if right else 401)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
-        self.wfile.write(json.dumps({"pipelines": {name: {} for name in pipelines()} if right else {}}).encode())
+        self.wfile.write(
+            json.dumps(
+                {"pipelines": {name: {"queue": {"events_count": 3}} for name in pipelines()} if right else {}}
+            ).encode()
+        )
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -7,7 +7,7 @@ import pytest
 import requests
 import yaml
 from logstash_pipeline_parser import Pipeline
-from service_over_tls import wait_for
+from service_over_tls import ServiceOverTls, wait_for
 
 from lab import hosts
 from tests.ingest.client import Credentials, IngestClient
@@ -36,6 +36,7 @@ def test_modes_and_owners(host):
         "/etc/logstash/logstash.keystore.sum": ("root", "root", 0o600),
         "/etc/logstash/logstash.yml": ("root", "logstash", 0o640),
         "/etc/logstash/pipelines.yml": ("root", "logstash", 0o640),
+        "/etc/logstash/metrics.json": ("root", "logstash", 0o640),
         "/etc/logstash/conf.d": ("root", "logstash", 0o750),
         "/etc/logstash/conf.d/ingest.conf": ("root", "logstash", 0o640),
         "/etc/logstash/conf.d/dead_letters.conf": ("root", "logstash", 0o640),
@@ -48,11 +49,16 @@ def test_modes_and_owners(host):
     assert not host.file("/etc/logstash/keystore.new").exists
 
 
-def test_keystore_has_the_two_secrets_and_no_file_beside_it(host, secret):
+def test_secrets_are_in_the_keystore_and_where_else_they_must_be(host, secret):
     assert keystore(host) == {"ES_API_KEY": API_KEY, "API_PASSWORD": secret("logstash_api")}
-    for value in (API_KEY, secret("logstash_api")):
+    for value, places in (
+        (API_KEY, ["/etc/logstash/logstash.keystore"]),
+        (secret("logstash_api"), ["/etc/logstash/logstash.keystore", "/etc/logstash/metrics.json"]),
+        (secret("logstash_keystore"), ["/etc/default/logstash-keystore"]),
+        (secret("ingest_metrics"), []),
+    ):
         found = host.run("grep --recursive --files-with-matches --fixed-strings -- %s /etc /usr/local", value)
-        assert found.stdout.split() == ["/etc/logstash/logstash.keystore"]
+        assert sorted(found.stdout.split()) == places
 
 
 def encoded(identifier, key):
@@ -127,6 +133,19 @@ def test_api_is_for_this_host_and_with_a_password(host, secret):
     right = encoded("logstash", secret("logstash_api"))
     assert host.check_output("python3 -c %s %s", ask, right) == "200"
     assert "401" in host.run("python3 -c %s %s", ask, encoded("logstash", "wrong")).stderr
+
+
+def test_metrics_are_told_over_tls_with_the_password_only(host, inventory_name, secret, secrets_directory):
+    authority = secrets_directory / "certificates/ca/ca.crt"
+    metrics = ServiceOverTls(inventory_name, 5960, authority, ("prometheus", secret("ingest_metrics")))
+    text = metrics.get("/metrics").text
+    assert "logbastion_logstash_up 1.0" in text
+    assert "logbastion_ingest_queue_events 3.0" in text
+    assert metrics.get("/metrics", auth=("prometheus", "wrong")).status_code == 401
+    assert metrics.get_without_credentials("/metrics").status_code == 401
+    assert not metrics.answers_in_clear()
+    exposure = host.run("systemd-analyze security --no-pager --threshold=35 logbastion-logstash-metrics")
+    assert exposure.rc == 0, exposure.stdout
 
 
 def test_stop_that_is_stuck_is_ended(host, ingest):
