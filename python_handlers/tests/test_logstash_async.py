@@ -9,8 +9,6 @@ import stat
 
 import pytest
 from conftest import eventually
-from logstash_async.constants import constants
-from logstash_async.handler import AsynchronousLogstashHandler
 from sink import Sink, numbered
 
 import logbastion
@@ -31,6 +29,8 @@ THEIRS = {
 @pytest.fixture
 def quick(monkeypatch):
     """The handler looks for events often, and does not wait for many."""
+    from logstash_async.constants import constants  # not installed everywhere that the quick tests run
+
     monkeypatch.setattr(constants, "QUEUE_CHECK_INTERVAL", 0.02)
     monkeypatch.setattr(constants, "QUEUED_EVENTS_FLUSH_INTERVAL", 0.02)
 
@@ -94,6 +94,8 @@ def test_certificate_of_another_host_is_refused_which_its_own_transport_takes(st
     with pytest.raises(ConnectionError, match="certificate"):
         VerifiedTransport(**of(stranger, certificates)).send([b"{}\n"])
     assert events(stranger) == []
+    from logstash_async.handler import AsynchronousLogstashHandler
+
     theirs = AsynchronousLogstashHandler(**of(stranger, certificates), database_path=None, ssl_enable=True)
     logger.addHandler(theirs)
     logger.warning("sent to anybody")
