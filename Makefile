@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-ingest
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -11,6 +11,8 @@ SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 # Of `make fuzz`.
 SECONDS ?= 60
+# Of `make test-ingest`.
+export HOST PORT NAME CA CERT KEY ES ES_CA ES_USER ES_PASSWORD ES_API_KEY ENVIRONMENT DEAD_LETTERS
 SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=2 --keep-going
 PACKAGE_TESTS := $(PYTHON) -m pytest -q -c python_handlers/pyproject.toml --rootdir python_handlers python_handlers/tests
 
@@ -43,7 +45,7 @@ lint: venv ## Style, types, playbooks, roles, generated files
 	ansible-lint --offline --profile production
 
 test-unit: venv ## Quick tests that need no host (under a minute)
-	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests
+	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
@@ -65,6 +67,9 @@ test-role-%:
 
 test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked at from outside
 	$(PYTHON) -m pytest -q tests/retention tests/stack
+
+test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
+	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
 test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules (more than an hour)
 	$(PYTHON) -m pytest -q -s tests/long

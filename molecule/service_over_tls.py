@@ -3,14 +3,15 @@
 import http.client
 import socket
 import ssl
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from lab import hosts
+from tests.ingest.waiting import wait_for
+
+__all__ = ["ServiceOverTls", "wait_for"]
 
 
 class ServiceOverTls:
@@ -62,21 +63,3 @@ class ServiceOverTls:
             context.wrap_socket(plain, server_hostname=self.host) as tls,
         ):
             return tls.getpeercert(binary_form=True) or b""
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return the first true value of `condition`; errors of the network count as false.
-
-    Raises:
-        AssertionError: when it is not true in time.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            found = condition()
-        except (OSError, requests.RequestException):
-            found = None
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {seconds} s")

@@ -37,6 +37,7 @@ def assert_refused(result: Command, *sentences: str) -> None:
         ("elasticsearch", {"elasticsearch_heap_sise": "1g"}, "knows no variable elasticsearch_heap_sise"),
         ("prometheus", {"prometheus_port": "ninety"}, "prometheus_port"),
         ("log_ingest", {"rsyslog_ingest_port": "99999"}, "rsyslog_ingest_port is 99999"),
+        ("log_ingest", {"ingest_backend": "logstsh"}, "Give rsyslog (the default) or logstash"),
         ("elasticsearch", {"package_repository_signing_key": "/no/such/key.asc"}, "/no/such/key.asc"),
         ("certificates", {"logbastion_secrets_directory": ""}, "logbastion_secrets_directory () must be"),
         ("certificates", {"certificates_renew_before_days": "400000"}, "would issue every certificate again"),

@@ -19,7 +19,14 @@ def ingest(host: Any, inventory_name: str, secrets_directory: Path) -> Ingest:
 @pytest.fixture(scope="session")
 def store(secrets_directory: Path) -> Store:
     password = (secrets_directory / "passwords/log_reader").read_text().strip()
-    return Store(secrets_directory / "certificates/ca/ca.crt", password)
+    url = f"https://{hosts.address(ELASTICSEARCH)}:9200"
+    return Store(url, secrets_directory / "certificates/ca/ca.crt", ("log_reader", password))
+
+
+@pytest.fixture(scope="session")
+def environment() -> str:
+    """Of the events that are sent."""
+    return "scenario"
 
 
 @pytest.fixture

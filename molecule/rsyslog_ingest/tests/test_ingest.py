@@ -1,67 +1,22 @@
-"""What the ingest promises: who gets in, where events go, what is kept when something dies."""
+"""What this ingest promises beyond the contract (test_contract.py): which client gets in, what is kept when something dies."""
 
 import base64
 import json
-import socket
 import ssl
 
 import pytest
-from ingest_client import PORT, SHIPPER, event
+from ingest_client import event
 from service_over_tls import wait_for
+
+from tests.ingest.test_contract import refused, send_and_read
 
 SERVICE = "logbastion-ingest"
 
 
-def refused(connect_and_send):
-    """TLS 1.3 tells a client of its refusal only when it reads."""
-    with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
-        connect_and_send()
-
-
-def send_and_read(ingest, context):
-    with ingest.connect(context) as connection:
-        connection.sendall(json.dumps(event("refused", 0)).encode() + b"\n")
-        if connection.recv(1) == b"":
-            raise EOFError
-
-
-@pytest.mark.parametrize("client", [None, "stranger.log-shipper"])
-def test_client_without_or_with_another_certificate_is_cut_off(ingest, client):
-    refused(lambda: send_and_read(ingest, ingest.context(client)))
-
-
-def test_certificate_of_another_authority_is_cut_off(ingest, tmp_path, host):
-    host.check_output(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s -keyout /tmp/o.key -out /tmp/o.crt",
-        SHIPPER,
-    )
-    for name in ("o.key", "o.crt"):
-        (tmp_path / name).write_text(host.file(f"/tmp/{name}").content_string)
-    context = ingest.context(None)
-    context.load_cert_chain(tmp_path / "o.crt", tmp_path / "o.key")
-    refused(lambda: send_and_read(ingest, context))
-
-
-def test_old_tls_is_refused(ingest):
-    context = ingest.context()
-    context.set_ciphers("DEFAULT@SECLEVEL=0")
-    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    refused(lambda: ingest.connect(context))
-
-
-def test_nothing_is_taken_in_clear(ingest, store, run):
-    with socket.create_connection((ingest.address, PORT), timeout=30) as plain:
-        plain.sendall(json.dumps(event(run, 0)).encode() + b"\n")
-        try:
-            while plain.recv(4096):
-                pass
-        except ConnectionError:
-            pass
-    # An event that is sent the right way afterwards shows that there was time enough.
-    ingest.send_events([event(run, 1)])
-    wait_for(lambda: f"{run}-000001" in store.ids(run))
-    assert f"{run}-000000" not in store.ids(run)
-    assert not [each for each in ingest.dead_letters() if run in str(each)]
+def test_client_with_the_name_of_another_is_cut_off(ingest):
+    context = ingest.context(ingest.of_client("stranger.log-shipper"))
+    line = json.dumps(event("refused", 0)).encode()
+    refused(lambda: send_and_read(ingest, context, line))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -73,40 +28,10 @@ def test_client_that_closes_without_reading_loses_nothing(ingest, store, run, ve
     store.wait_for_all(run, 1000)
 
 
-def test_each_event_is_stored_once_however_often_it_is_sent(ingest, store, run):
-    for _ in range(3):
-        ingest.send_events(event(run, number) for number in range(500))
-    store.wait_for_all(run, 500)
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        (b"MARK is not JSON", "not JSON"),
-        (b'["MARK"]', "not a JSON object"),
-        (b'{"message": "MARK", "value": NaN}', "not JSON"),
-        (b'12 {"message": "MARK"}', "not JSON"),
-        (
-            json.dumps({**event("MARK", 0), "event": {"dataset": "django.application"}, "message": "MARK"}).encode(),
-            "event.id",
-        ),
-        (json.dumps(event("MARK", 0, event={"id": "MARK", "dataset": "django.secrets"})).encode(), "event.dataset"),
-        (json.dumps(event("MARK", 0, event={"id": "MARK", "dataset": "../x"})).encode(), "event.dataset"),
-        (json.dumps(event("MARK", 0, service={"environment": "a-b"})).encode(), "service.environment"),
-        (json.dumps(event("MARK", 0, service="x")).encode(), "service.environment"),
-        (json.dumps(event("MARK", 0, message="x" * 262144)).encode(), "larger than 262144 bytes"),
-        (json.dumps(event("MARK", 0, **{"@timestamp": "yesterday"})).encode(), "Elasticsearch: 400"),
-    ],
-)
-def test_line_that_cannot_be_stored_is_a_dead_letter_and_the_rest_is_stored(ingest, store, run, line, reason):
-    line = line.replace(b"MARK", run.encode())
-    ingest.send([json.dumps(event(run + "x", 0)).encode(), line, json.dumps(event(run + "x", 1)).encode()])
-    letter = ingest.wait_for_dead_letter(run)
-    assert reason in letter["reason"]
-    assert letter["raw"].encode() == line
-    assert letter["received"][:2] == "20"
-    assert letter["from"]
-    store.wait_for_all(run + "x", 2)
+def test_dead_letter_is_the_line_byte_by_byte(ingest, run):
+    line = json.dumps(event(run, 0, event={"id": run, "dataset": "django.secrets"}), indent=1).replace("\n", "\t")
+    ingest.send([line.encode()])
+    assert ingest.wait_for_dead_letter(run)["raw"] == line
 
 
 def test_bytes_that_are_not_text_are_kept_as_they_came(ingest, run):

@@ -1,0 +1,1 @@
+../../../tests/ingest/test_contract.py
