@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from service_over_tls import wait_for
+from prometheus_client.parser import text_string_to_metric_families
+from service_over_tls import ServiceOverTls, wait_for
 
 from lab import hosts
 
@@ -91,6 +92,19 @@ class Ingest:
 
     def systemctl(self, *words: str) -> None:
         self.host.check_output("systemctl " + " ".join(words))
+
+
+class Metrics(ServiceOverTls):
+    """What the ingest tells Prometheus."""
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of this name that have these labels."""
+        answer = self.get("/metrics")
+        answer.raise_for_status()
+        samples = [each for family in text_string_to_metric_families(answer.text) for each in family.samples]
+        found = [each.value for each in samples if each.name == name and each.labels.items() >= labels.items()]
+        assert found, f"no {name} {labels}"
+        return sum(found)
 
 
 class Store:
