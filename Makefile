@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz bench-metrics bench docs
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules bench-shipping bench-redaction fuzz bench-metrics bench docs
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -48,6 +48,9 @@ test-unit: venv ## Quick tests that need no host (under a minute)
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
 	$(PACKAGE_TESTS) -m 'integration or packaging'
+
+test-pythons: venv ## The package's quick tests under each Python (3.10 to 3.14) that is on PATH, with Django 4.2 to 6.0
+	cd python_handlers && tox run
 
 test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)

@@ -1,5 +1,6 @@
 import asyncio
 import copy
+import inspect
 import logging
 import pickle
 import threading
@@ -243,7 +244,7 @@ def test_coroutines_and_coroutine_operations(debug):
             await asyncio.sleep(0)
             return number + 1
 
-        assert asyncio.iscoroutinefunction(business)
+        assert inspect.iscoroutinefunction(business)
         results.append(asyncio.run(business(1)))
     assert results == [2, 2, 2]
     assert [message.partition(": ")[2] for message in debug.messages()] == [
