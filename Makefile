@@ -75,8 +75,8 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	$(PYTHON) -m pytest -q -s tests/long
 	@$(MAKE) --no-print-directory test-alert-mutations
 
-test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (half an hour or more)
-	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool
+test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (MUTATIONS="--alert NAME" tries a part)
+	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool $(MUTATIONS)
 
 # Not installed: Debian's package would start a Prometheus that listens in clear.
 build/promtool/usr/bin/promtool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import dashboards
@@ -13,9 +14,15 @@ from logbastion.shipping_metrics import ShippingMetrics
 from prometheus_client import REGISTRY
 
 ROOT = Path(__file__).parents[2]
+# A program of the role, not a package.
+sys.path.insert(0, str(ROOT / "roles/rsyslog_ingest/files/deliver"))
+from delivery import metrics as delivery_metrics  # noqa: E402
+from delivery import queue_statistics  # noqa: E402
+
 EDGES = {
     "django_request_duration_seconds": metrics.BUCKETS,
     "django_http_request_duration_seconds": request_metrics.BUCKETS,
+    delivery_metrics.DELAY: delivery_metrics.EDGES_SECONDS,
 }
 OURS = re.compile(r"\b(?:django|security|logbastion)_[a-z_]+\b")
 # Rules that the guide has, and recordings, have names of their own with colons, which the pattern above does not take.
@@ -34,6 +41,8 @@ def names_that_exist() -> set[str]:
     ShippingMetrics()
     scrape()
     found = {"error_rate"}
+    for name, (kind, _) in (delivery_metrics._HELP | queue_statistics._HELP).items():
+        found.update({f"{name}_{end}" for end in ("bucket", "count", "sum")} if kind == "histogram" else {name})
     for metric in REGISTRY.collect():
         found.add(metric.name)
         found.update({f"{metric.name}_total"} if metric.type == "counter" else set())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest_client import ELASTICSEARCH, Ingest, Store
+from ingest_client import ELASTICSEARCH, Ingest, Metrics, Store
 
 from lab import hosts
 
@@ -27,6 +27,12 @@ def store(secrets_directory: Path) -> Store:
 def environment() -> str:
     """Of the events that are sent."""
     return "scenario"
+
+
+@pytest.fixture(scope="module")
+def metrics(inventory_name: str, secrets_directory: Path) -> Metrics:
+    password = (secrets_directory / "passwords/ingest_metrics").read_text().strip()
+    return Metrics(inventory_name, 5960, secrets_directory / "certificates/ca/ca.crt", ("prometheus", password))
 
 
 @pytest.fixture

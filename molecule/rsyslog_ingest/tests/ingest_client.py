@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+from service_over_tls import ServiceOverTls
+
 from lab import hosts
 from tests.ingest.client import PORT, Credentials, IngestClient, Store, event
 
@@ -32,3 +35,16 @@ class Ingest(IngestClient):
 
     def systemctl(self, *words: str) -> None:
         self.host.check_output("systemctl " + " ".join(words))
+
+
+class Metrics(ServiceOverTls):
+    """What the ingest tells Prometheus."""
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of this name that have these labels."""
+        answer = self.get("/metrics")
+        answer.raise_for_status()
+        samples = [each for family in text_string_to_metric_families(answer.text) for each in family.samples]
+        found = [each.value for each in samples if each.name == name and each.labels.items() >= labels.items()]
+        assert found, f"no {name} {labels}"
+        return sum(found)

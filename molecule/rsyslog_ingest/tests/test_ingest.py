@@ -3,6 +3,7 @@
 import base64
 import json
 import ssl
+import time
 
 import pytest
 from ingest_client import event
@@ -60,15 +61,18 @@ def test_modes_and_owners(ingest, host, run):
     assert found == expected
 
 
-def test_system_logging_was_not_switched_on(host):
-    assert not host.service("rsyslog").is_running
-    assert not host.service("rsyslog").is_enabled
+def test_system_logging_and_node_exporter_of_the_host_were_not_switched_on(host):
+    for service in ("rsyslog", "prometheus-node-exporter"):
+        assert not host.service(service).is_running
+        assert not host.service(service).is_enabled
 
 
 def test_service_runs_without_privileges(host):
     assert {process.user for process in host.process.filter(comm="rsyslogd")} == {"logbastion-ingest"}
-    exposure = host.run(f"systemd-analyze security --no-pager --threshold=35 {SERVICE}")
-    assert exposure.rc == 0, exposure.stdout
+    assert {process.user for process in host.process.filter(comm="prometheus-node")} == {"prometheus"}
+    for service in (SERVICE, f"{SERVICE}-metrics"):
+        exposure = host.run(f"systemd-analyze security --no-pager --threshold=35 {service}")
+        assert exposure.rc == 0, exposure.stdout
 
 
 def test_killed_service_comes_back(ingest, store, run):
@@ -79,16 +83,23 @@ def test_killed_service_comes_back(ingest, store, run):
 
 
 def test_what_was_taken_in_survives_kill_and_restart_while_elasticsearch_is_away(
-    ingest, store, run, elasticsearch_away
+    ingest, store, run, elasticsearch_away, metrics
 ):
+    begin = time.time()
     for turn, command in enumerate(
         (("kill", "--kill-who=main", "--signal=KILL"), ("restart",), ("kill", "--kill-who=all", "--signal=KILL"))
     ):
         ingest.send_events(event(run, number) for number in range(turn * 1000, turn * 1000 + 1000))
         ingest.systemctl(*command, SERVICE)
         ingest.wait_until_listening()
+    wait_for(lambda: metrics.value("logbastion_ingest_queue_events") >= 3000)
+    assert metrics.value("logbastion_ingest_queue_bytes") > 3000 * len(json.dumps(event(run, 0)))
+    # The first of them waits still, and Prometheus can tell for how long.
+    wait_for(lambda: begin - 60 < metrics.value("logbastion_ingest_oldest_timestamp_seconds") < time.time())
     elasticsearch_away()
     store.wait_for_all(run, 3000, 300)
+    wait_for(lambda: metrics.value("logbastion_ingest_queue_events") == 0)
+    wait_for(lambda: metrics.value("logbastion_ingest_oldest_timestamp_seconds") == 0)
 
 
 def test_killed_while_it_takes_events_in_and_sent_again_each_is_stored_once(ingest, store, run):

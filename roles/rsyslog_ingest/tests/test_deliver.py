@@ -89,6 +89,9 @@ def configuration(tmp_path, authority, sink):
         environments=[],
         maximum_event_bytes=4096,
         request_timeout_seconds=5,
+        metrics_directory=str(tmp_path),
+        queue_directory=str(tmp_path),
+        queue_maximum_bytes=2**31,
     )
 
 
@@ -106,6 +109,12 @@ def letters(configuration):
         return [json.loads(text) for text in file]
 
 
+def counted(configuration):
+    with open(f"{configuration.metrics_directory}/delivery.prom", encoding="ascii") as file:
+        pairs = [text.rsplit(" ", 1) for text in file if not text.startswith("#")]
+    return {name: float(value) for name, value in pairs if "_total" in name}
+
+
 def test_batch_is_stored_and_what_is_stored_already_is_fine(configuration, sink):
     sink.script = [lambda ids: stored(ids, b=409)]
     assert Courier(configuration).deliver([line("a"), line("b"), line("c")]) == 0
@@ -118,6 +127,18 @@ def test_one_refused_event_is_a_dead_letter(configuration, sink):
     (letter,) = letters(configuration)
     assert letter["reason"] == "Elasticsearch: 400 t: r b"
     assert json.loads(letter["raw"])["event"]["id"] == "b"
+
+
+def test_what_is_stored_and_what_is_refused_is_counted(configuration, sink):
+    sink.script = [lambda ids: stored(ids, a=409, b=400)]
+    courier = Courier(configuration)
+    courier.deliver([line("a"), line("b"), line("c")])
+    courier.metrics.save()
+    assert counted(configuration) == {
+        "logbastion_ingest_events_stored_total": 2.0,
+        'logbastion_ingest_dead_letters_total{reason="invalid"}': 0.0,
+        'logbastion_ingest_dead_letters_total{reason="refused"}': 1.0,
+    }
 
 
 @pytest.mark.parametrize("status", [400, 413])
@@ -150,8 +171,17 @@ def test_everything_else_is_tried_again_and_leaves_no_dead_letter(configuration,
     with pytest.raises(FileNotFoundError):
         letters(configuration)
     sink.script = [lambda ids: stored(ids, a=409)]
+    courier.metrics.save()
+    before = counted(configuration)
+    assert set(before.values()) == {0.0}
     assert courier.deliver([line("a"), not_json, line("b")]) == 1
     assert len(letters(configuration)) == 1
+    courier.metrics.save()
+    assert counted(configuration) == {
+        "logbastion_ingest_events_stored_total": 2.0,
+        'logbastion_ingest_dead_letters_total{reason="invalid"}': 1.0,
+        'logbastion_ingest_dead_letters_total{reason="refused"}': 0.0,
+    }
 
 
 def test_next_node_is_asked_when_one_does_not_answer(configuration, sink):

@@ -22,6 +22,9 @@ class Configuration:
     environments: list[str]
     maximum_event_bytes: int
     request_timeout_seconds: int
+    metrics_directory: str
+    queue_directory: str
+    queue_maximum_bytes: int
 
     @classmethod
     def read(cls, path: str) -> "Configuration":

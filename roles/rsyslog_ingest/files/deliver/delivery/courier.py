@@ -1,5 +1,6 @@
 """The conversation with rsyslog (omprog): take a batch, deliver it, answer for it."""
 
+import os
 import syslog
 import time
 from typing import BinaryIO
@@ -7,10 +8,12 @@ from typing import BinaryIO
 from delivery.configuration import Configuration
 from delivery.dead_letters import keep_dead_letters
 from delivery.events import Event, Line, RejectedError, examine
+from delivery.metrics import DeliveryMetrics, seconds_of
 from delivery.store import Elasticsearch, NotDeliveredError, chunks, store
 
 BEGIN = b"BEGIN TRANSACTION"
 COMMIT = b"COMMIT TRANSACTION"
+METRICS_FILE = "delivery.prom"
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
@@ -24,9 +27,11 @@ class Courier:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._elasticsearch = Elasticsearch(configuration)
+        self.metrics = DeliveryMetrics(os.path.join(configuration.metrics_directory, METRICS_FILE))
 
     def serve(self, source: BinaryIO, answers: BinaryIO) -> None:
         """Answer rsyslog line by line (omprog, confirmMessages and useTransactions) until its end."""
+        self.metrics.keep_saving()
         batch: list[Line] = []
         self._answer(answers, "OK")
         for text in source:
@@ -39,6 +44,7 @@ class Courier:
                 batch = []
             else:
                 batch.append(Line.parse(line))
+                self.metrics.take(batch[-1].received)
                 self._answer(answers, "DEFER_COMMIT")
 
     @staticmethod
@@ -71,6 +77,7 @@ class Courier:
             syslog.syslog(syslog.LOG_NOTICE, "Events are delivered again.")
         if dead:
             syslog.syslog(syslog.LOG_WARNING, f"{dead} lines went to {self._configuration.dead_letter_file}.")
+        self.metrics.drop()
         self._answer(answers, "OK")
 
     def deliver(self, batch: list[Line]) -> int:
@@ -81,15 +88,26 @@ class Courier:
             OSError: when the dead-letter file cannot be written.
         """
         events: list[Event] = []
-        dead: list[tuple[Line, str]] = []
+        invalid: list[tuple[Line, str]] = []
+        refused: list[tuple[Line, str]] = []
         for line in batch:
             try:
                 events.append(examine(line, self._configuration))
             except RejectedError as error:
-                dead.append((line, str(error)))
+                invalid.append((line, str(error)))
         for chunk in chunks(events):
-            dead += store(chunk, self._elasticsearch)
+            refused += store(chunk, self._elasticsearch)
         # Last, so that a batch that is sent again has left no dead letter twice.
-        if dead:
-            keep_dead_letters(self._configuration.dead_letter_file, dead)
-        return len(dead)
+        if invalid or refused:
+            keep_dead_letters(self._configuration.dead_letter_file, invalid + refused)
+        self._count(events, invalid, refused)
+        return len(invalid) + len(refused)
+
+    def _count(self, events: list[Event], invalid: list[tuple[Line, str]], refused: list[tuple[Line, str]]) -> None:
+        """Count a batch that is done with. One that is delivered again after a kill is counted again."""
+        gone = {id(line) for line, _ in refused}
+        self.metrics.stored(
+            (event.created, seconds_of(event.line.received)) for event in events if id(event.line) not in gone
+        )
+        self.metrics.dead("invalid", len(invalid))
+        self.metrics.dead("refused", len(refused))

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from delivery.configuration import Configuration
+from delivery.metrics import seconds_of
 
 ENVIRONMENT = re.compile(r"[a-z0-9_]{1,100}")
 # Elasticsearch refuses a longer _id (IndexRequest.validate).
@@ -32,11 +33,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Event:
-    """A line that may be stored: its data stream and its document id."""
+    """A line that may be stored: its data stream, its document id, and when it was made (Unix time; None: not readable)."""
 
     line: Line
     index: str
     id: str
+    created: float | None
 
     def bulk(self) -> bytes:
         """Return the two lines of a bulk request; the event goes in byte by byte as it came."""
@@ -75,4 +77,4 @@ def examine(line: Line, configuration: Configuration) -> Event:
         raise RejectedError(f"service.environment does not match {ENVIRONMENT.pattern}")
     if configuration.environments and environment not in configuration.environments:
         raise RejectedError("service.environment is none of " + ", ".join(configuration.environments))
-    return Event(line, f"logs-{dataset}-{environment}", identifier)
+    return Event(line, f"logs-{dataset}-{environment}", identifier, seconds_of(document.get("@timestamp")))
