@@ -1,7 +1,7 @@
 """Many processes fail to log in at once; what each of them was told is added up.
 
-``python detection_crowd.py STORE JSON``: one of the processes. The store is ``redis`` (its URL) or ``database`` (the
-settings of Django's connection); JSON says more.
+``python detection_crowd.py JSON``: one of the processes. JSON is the kind of store, ``redis`` or ``database``, its URL
+or the settings of Django's connection, which process this is, of how many, the failures and the addresses.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def store_of(kind, connection):
     return django_detection_site.store(connection)
 
 
-def run(kind, connection, number, processes, failures, addresses):
+def run(details):
     """Fail as one of the processes; returns how often each address was alerted on and what was seen of it last."""
+    kind, connection, number, processes, failures, addresses = details
     from detection_helpers import KEY, Events
 
     from logbastion.detection import RULES, Blocks, Breaker, SecurityEventDetector
@@ -50,9 +51,9 @@ def run(kind, connection, number, processes, failures, addresses):
         address = attackers + turn % (addresses - attackers) if turn < harmless else turn % attackers
         detector.track_failed_login(f"10.1.{address >> 8}.{address & 255}", f"user{turn}@example.org")
     alerts = Counter(record.source_ip for record in events.of("brute_force_attack"))
-    others = Counter(set(events.types) - {"brute_force_attack"})
+    others = {*events.types, *(record.getMessage() for record in events.of("detection_store_away"))}
     blocked = Counter(record.network for record in events.of("ip_blocked"))
-    return {"alerts": alerts, "blocked": blocked, "types": sorted(others)}
+    return {"alerts": alerts, "blocked": blocked, "types": sorted(others - {"brute_force_attack"})}
 
 
 def crowd(kind, connection, processes, failures, addresses):
@@ -64,15 +65,9 @@ def crowd(kind, connection, processes, failures, addresses):
     running = []
     for number in range(processes):
         details = json.dumps([kind, connection, number, processes, failures, addresses])
-        running.append(
-            subprocess.Popen(
-                [sys.executable, __file__, details],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environment,
-            )  # fmt: skip
-        )
+        command = [sys.executable, __file__, details]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        running.append(subprocess.Popen(command, env=environment, **pipes))
     alerts, blocked, types = Counter(), Counter(), set()
     for process in running:
         process.stdin.write("\n")
@@ -88,4 +83,4 @@ def crowd(kind, connection, processes, failures, addresses):
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(*json.loads(sys.argv[1]))))
+    print(json.dumps(run(json.loads(sys.argv[1]))))

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from detection_crowd import crowd
-from detection_helpers import START, Clock, Events, RedisServer, detector_with, directory, redis_server
+from detection_helpers import START, Clock, Events, RedisServer, detector_with, directory, postgresql, redis_server
 from test_detection import fail, unchecked
 
 from logbastion.detection import BlockPlan, Breaker, MemoryStore
@@ -18,6 +18,20 @@ NETWORK = "192.0.2.7"
 def redis_url():
     with redis_server() as server:
         yield server.url
+
+
+@pytest.fixture(scope="module")
+def postgresql_server():
+    with postgresql() as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def postgresql_alias(postgresql_server):
+    import django_detection_site
+
+    with django_detection_site.migrated(postgresql_server) as alias:
+        yield alias
 
 
 @pytest.fixture
@@ -35,7 +49,22 @@ def in_redis(request, clock, **options):
     return store
 
 
-@pytest.fixture(params=[memory, pytest.param(in_redis, marks=pytest.mark.integration)])
+def in_sqlite(request, clock, **options):
+    import django_detection_site
+
+    return django_detection_site.empty_store("default", clock, **options)
+
+
+def in_postgresql(request, clock, **options):
+    import django_detection_site
+
+    return django_detection_site.empty_store(request.getfixturevalue("postgresql_alias"), clock, **options)
+
+
+SERVERS = [pytest.param(made, marks=pytest.mark.integration) for made in (in_redis, in_postgresql)]
+
+
+@pytest.fixture(params=[memory, in_sqlite, *SERVERS])
 def make(request, clock):
     return lambda **options: request.param(request, clock, **options)
 
@@ -88,6 +117,8 @@ class TestWindows:
 
     def test_subjects_are_bounded_and_those_longest_unseen_are_forgotten(self, make, clock):
         store = make(max_keys=10)
+        if hasattr(store, "_pruned"):
+            store._pruned = 1.0  # each time, and not one time in a hundred
         for number in range(50):
             clock.now += 1
             store.record([seen("a", f"address:{number}")])
@@ -198,15 +229,77 @@ class TestRedis:
         expected = ["detection_store_away", "detection_store_back", "brute_force_attack", "ip_blocked"]
         assert events.types == expected
 
-    def test_ten_thousand_addresses_stay_within_the_bound(self, redis_url, clock):
-        store = RedisStore.from_url(redis_url, timeout=30, clock=clock, prefix="{bound}:", max_keys=3000)
+    def test_ever_more_addresses_stay_within_the_bound(self, redis_url, clock):
+        store = RedisStore.from_url(redis_url, timeout=30, clock=clock, prefix="{bound}:", max_keys=1000)
         detector = detector_with(store)
-        for number in range(10_000):
+        for number in range(2000):
             clock.now = START + number * 0.006
             detector.track_failed_login(f"10.0.{number >> 8}.{number & 255}", f"user{number}")
         keys = sum(1 for _ in store._client.scan_iter("{bound}:*", 1000))
-        assert keys == 3001  # and the index
+        assert keys == 1001  # and the index
         assert detector.blocks.listed() == []
+
+
+@pytest.mark.integration
+class TestPostgreSQL:
+    def test_eight_processes_lose_no_failure_and_alert_once(self, postgresql_server, postgresql_alias):
+        import django_detection_site
+
+        from logbastion.django.detection.models import Subject
+
+        django_detection_site.empty_store(postgresql_alias)
+        assert_exact(crowd("database", postgresql_server, 8, 10_000, 200))
+        rows = Subject.objects.using(postgresql_alias).filter(key__startswith="address:")
+        counts = [len(times) for times in rows.values_list("times", flat=True)]
+        assert sorted(counts) == [4] * 100 + [96] * 100  # 10,000 in all
+
+    def test_its_own_clock_and_connection(self, postgresql_alias):
+        import time
+
+        import django_detection_site
+        from django.db import connections, transaction
+
+        from logbastion.django.detection.store import DatabaseStore, own_connection
+
+        django_detection_site.empty_store(postgresql_alias)
+        own = own_connection(postgresql_alias)
+        try:
+            store = DatabaseStore(own, reads=postgresql_alias)
+            with pytest.raises(RuntimeError), transaction.atomic(using=postgresql_alias):
+                made = store.add_block(NETWORK, BlockPlan(), "why", False)
+                assert store.record([seen("a")])[0].count == 1
+                raise RuntimeError  # the view has failed, and its transaction is rolled back
+            assert store.record([seen("b")])[0].count == 2
+            assert store.find_block(NETWORK).until == made.until
+            assert abs(made.since - time.time()) < 3600
+            with connections[own].cursor() as cursor:
+                cursor.execute("SHOW lock_timeout")
+                assert cursor.fetchone() == ("1s",)
+        finally:
+            connections[own].close()
+            del connections[own], connections.settings[own]
+
+    def test_a_row_that_stays_locked_holds_no_login_up(self, postgresql_alias):
+        import django_detection_site
+        from django.db import connections, transaction
+
+        from logbastion.django.detection.models import Subject
+        from logbastion.django.detection.store import DatabaseStore, own_connection
+
+        django_detection_site.empty_store(postgresql_alias)
+        own = own_connection(postgresql_alias)
+        try:
+            detector = detector_with(DatabaseStore(own))
+            fail(detector, 1)
+            before = unchecked("failed_login")
+            with transaction.atomic(using=postgresql_alias):
+                assert Subject.objects.using(postgresql_alias).select_for_update().count() >= 1
+                list(Subject.objects.using(postgresql_alias).select_for_update())
+                fail(detector, 1)
+            assert unchecked("failed_login") == before + 1
+        finally:
+            connections[own].close()
+            del connections[own], connections.settings[own]
 
 
 class TestAddressesOfRedis:
