@@ -14,7 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from logbastion.detection import Blocks, Breaker, MemoryStore, SecurityEventDetector
+from prometheus_client import REGISTRY
+
+from logbastion.client_address import set_trusted_proxies
+from logbastion.detection import Blocks, Breaker, MemoryStore, SecurityEventDetector, configure_detection
 
 KEY = b"k" * 32
 START = 1_750_000_000.0
@@ -55,6 +58,33 @@ def detector_with(store=None, clock=None, breaker=None, **options):
     for_blocks = {name: options.pop(name) for name in ("mode", "plan", "allowed_networks") if name in options}
     blocks = Blocks(store, breaker, **for_blocks)
     return SecurityEventDetector(store, key=KEY, blocks=blocks, breaker=breaker, **options)
+
+
+def fail(detector, times, address="192.0.2.7", name="maria@example.org"):
+    for number in range(times):
+        detector.track_failed_login(address, name.format(number))
+
+
+def unchecked(operation):
+    return REGISTRY.get_sample_value("logbastion_detection_unchecked_total", {"operation": operation}) or 0
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[Events]:
+    """What is logged about attacks and about the store."""
+    handler = Events()
+    loggers = [logging.getLogger(name) for name in ("security.events", "system.log_management")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield handler
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.setLevel(logging.NOTSET)
+        configure_detection(None)
+        set_trusted_proxies(None)
 
 
 class RedisServer:

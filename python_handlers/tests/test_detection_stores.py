@@ -1,11 +1,19 @@
 """Each store counts and blocks alike; Redis and PostgreSQL are real servers, with many processes at once."""
 
-import logging
-
 import pytest
 from detection_crowd import crowd
-from detection_helpers import START, Clock, Events, RedisServer, detector_with, directory, postgresql, redis_server
-from test_detection import fail, unchecked
+from detection_helpers import (
+    START,
+    Clock,
+    RedisServer,
+    detector_with,
+    directory,
+    fail,
+    logged,
+    postgresql,
+    redis_server,
+    unchecked,
+)
 
 from logbastion.detection import BlockPlan, Breaker, MemoryStore
 from logbastion.detection.stores.base import Observation
@@ -200,32 +208,23 @@ class TestRedis:
         assert 10_000 < client.pttl(f"{{clock}}:block:{NETWORK}") <= 20_000
 
     def test_stopped_and_started_in_the_middle(self, clock):
-        events = Events()
-        for name in ("security.events", "system.log_management"):
-            logging.getLogger(name).addHandler(events)
-            logging.getLogger(name).setLevel(logging.INFO)
-        try:
-            with directory() as path:
-                server = RedisServer(path)
+        with logged() as events, directory() as path:
+            server = RedisServer(path)
+            server.start()
+            try:
+                detector = detector_with(RedisStore.from_url(server.url), breaker=Breaker(5, clock))
+                fail(detector, 4)
+                before = unchecked("failed_login")
+                server.stop()
+                fail(detector, 100)
+                assert detector.blocks.refusal(NETWORK) is None
+                assert unchecked("failed_login") == before + 100
                 server.start()
-                try:
-                    detector = detector_with(RedisStore.from_url(server.url), breaker=Breaker(5, clock))
-                    fail(detector, 4)
-                    before = unchecked("failed_login")
-                    server.stop()
-                    fail(detector, 100)
-                    assert detector.blocks.refusal(NETWORK) is None
-                    assert unchecked("failed_login") == before + 100
-                    server.start()
-                    clock.now += 5
-                    fail(detector, 5)
-                    assert detector.blocks.refusal(NETWORK) is not None
-                finally:
-                    server.stop()
-        finally:
-            for name in ("security.events", "system.log_management"):
-                logging.getLogger(name).removeHandler(events)
-                logging.getLogger(name).setLevel(logging.NOTSET)
+                clock.now += 5
+                fail(detector, 5)
+                assert detector.blocks.refusal(NETWORK) is not None
+            finally:
+                server.stop()
         expected = ["detection_store_away", "detection_store_back", "brute_force_attack", "ip_blocked"]
         assert events.types == expected
 
