@@ -11,9 +11,12 @@ SECRET_KEY = "only-for-tests"
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = [
     "logbastion.django",
+    "logbastion.django.detection",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.admin",
 ]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

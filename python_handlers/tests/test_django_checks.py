@@ -116,6 +116,28 @@ class TestProduction:
         assert len([one for one in before if checks.TAG in getattr(one, "tags", ())]) == len(checks.JUDGES)
 
     @pytest.mark.parametrize(
+        ("detection", "ids"),
+        [
+            ({"STORE": "database"}, []),
+            ({"STORE": "memory"}, ["W007"]),
+            ({"STORE": "redis", "REDIS_URL": "redis://10.0.0.9"}, ["E008"]),
+            ({"STORE": "redis", "REDIS_URL": "rediss://10.0.0.9"}, []),
+            ({"STORE": "database", "BLOCKING": "enforce"}, ["W009", "W009"]),
+        ],
+    )
+    def test_detection(self, detection, ids):
+        with override_settings(LOGBASTION_DETECTION=detection):
+            assert found() == ids
+
+    def test_detection_that_blocks_as_it_should(self):
+        refusing = [OURS, "logbastion.django.detection.middleware.BlockedAddressMiddleware"]
+        detection = {"STORE": "database", "BLOCKING": "enforce"}
+        with override_settings(LOGBASTION_DETECTION=detection, MIDDLEWARE=refusing):
+            assert found() == ["W009"]
+            with override_settings(LOGBASTION_TRUSTED_PROXIES=[]):
+                assert found() == []
+
+    @pytest.mark.parametrize(
         ("classes", "words"),
         [
             ([], "missing"),

@@ -50,6 +50,7 @@ def test_rules_are_loaded_and_the_watchdog_fires(prometheus):
         "aprende_comigo_recordings",
         "aprende_comigo_alerts",
         "burn_rates",
+        "detection_alerts",
         "monitoring_alerts",
         "pipeline_alerts",
     }

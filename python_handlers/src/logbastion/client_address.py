@@ -85,7 +85,7 @@ def get_client_ip(request: Any, trusted_proxies: TrustedProxies | str | Iterable
 
     """
     if trusted_proxies is None:
-        trusted = _configured()
+        trusted = proxies_in_use()
     elif isinstance(trusted_proxies, TrustedProxies):
         trusted = trusted_proxies
     else:
@@ -127,7 +127,8 @@ def proxies_from_environment() -> TrustedProxies:
     return TrustedProxies(os.environ.get(VARIABLE, ""))
 
 
-def _configured() -> TrustedProxies:
+def proxies_in_use() -> TrustedProxies:
+    """Return the trusted proxies of this process. Never raises."""
     return _told if _told is not None else _from_variable(os.environ.get(VARIABLE, ""))
 
 

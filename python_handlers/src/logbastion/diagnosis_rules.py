@@ -14,6 +14,9 @@ Rule   Strict  Otherwise  Found when
 004    W004    silent     The default cache is one for each process, or none. ASVS 6.3.1.
 005    E005    W005       No handler of the root logger passes the gate: ``LOGGING`` is not made with it. 16.2.5.
 006    E006    W006       A handler mails Django's error reports, which hold the request, or local variables. 16.2.5.
+007    W007    silent     Detection counts in the memory of each process. As 004.
+008    E008    W008       Detection sends to Redis over the network without TLS. ASVS 12.3.1.
+009    W009    silent     Detection blocks, but no middleware refuses, or no proxies are declared. ASVS 4.1.3.
 010    W010    silent     The environment's name is none of the four known ones; it has the rules of production.
 020    E020    W020       The log directory gives others a right. PCI DSS v4.0.1, 10.3.1 and 10.3.2; ASVS 16.4.2.
 021    E021    W021       A file in the log directory gives others a right. The same.
@@ -32,7 +35,7 @@ Rule   Strict  Otherwise  Found when
 099    W099    W099       Something could not be looked at.
 =====  ======  =========  ========================================================================================
 
-Rules 001 to 006 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
+Rules 001 to 009 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
 """
 
 from __future__ import annotations
@@ -104,6 +107,20 @@ RULES: Final[dict[int, Rule]] = {
         "warning",
         "Remove the AdminEmailHandler: the redaction does not see what it mails. The event has the traceback; let an "
         "alert call people.",
+    ),
+    7: Rule(
+        "warning",
+        None,
+        "Set STORE to 'redis' or 'database' in LOGBASTION_DETECTION: otherwise an attacker has as many times five "
+        "attempts as there are workers.",
+    ),
+    8: Rule("error", "warning", "Use rediss:// and name ssl_ca_certs in REDIS_URL, or a Redis on this host."),
+    9: Rule(
+        "warning",
+        None,
+        "Put 'logbastion.django.detection.middleware.BlockedAddressMiddleware' after the CorrelationIdMiddleware, and "
+        "set LOGBASTION_TRUSTED_PROXIES, to [] where clients connect directly: a proxy that nobody has declared would "
+        "be blocked in place of its clients.",
     ),
     10: Rule(
         "warning",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import logging
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from logbastion.client_address import get_client_ip, get_user_agent
@@ -18,6 +19,19 @@ _DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", 
 _HIDDEN: Final = "***"
 _MAX_REASON: Final = 200
 _SHOWN_FROM: Final = 3
+_failure_seen: Callable[[str | None, Any], None] | None = None
+
+
+def observe_failed_logins(observer: Callable[[str | None, Any], None] | None) -> None:
+    """Have somebody told of each failed log-in that is logged here; None takes them away.
+
+    Args:
+        observer: called with the client's address (None where it is not known) and with what was typed as address or
+            user name. It must not raise and must not keep the name.
+
+    """
+    global _failure_seen  # noqa: PLW0603 - one setting of the process, written when it starts
+    _failure_seen = observer
 
 
 def log_payment_event(payment_intent: Any, amount: decimal.Decimal | int | str, student_id: int) -> None:
@@ -66,7 +80,8 @@ def log_authentication_attempt(
 
     The address is masked in both cases (see :func:`masked_email`). With a configured key, ``email_pseudonym`` joins the
     events of one address (see :mod:`logbastion.pseudonyms`); without one there is no such field. Failures count as
-    ``security_events_total{event_type="authentication_failure"}``. Never raises.
+    ``security_events_total{event_type="authentication_failure"}``, and the detector of :mod:`logbastion.detection`
+    sees them. Never raises.
 
     Args:
         email: the address or user name that was given.
@@ -77,23 +92,27 @@ def log_authentication_attempt(
 
     """
     try:
-        let_in = _truth(success)
+        let_in, source_ip = _truth(success), get_client_ip(request)
         extra = {
             "event_type": "authentication_attempt",
             "email": masked_email(email),
             "email_pseudonym": pseudonym_of(EMAIL, email),
             "success": let_in,
             "failure_reason": safe_str(failure_reason)[:_MAX_REASON] if _truth(failure_reason) else None,
-            "source_ip": get_client_ip(request),
+            "source_ip": source_ip,
             "user_agent": get_user_agent(request),
             "user_id": user_id,
         }
-        logging.getLogger("accounts.auth").log(
-            logging.INFO if let_in else logging.WARNING,
-            "Authentication attempt: %s",
-            "success" if let_in else "failed",
-            extra=_present(extra),
-        )
+        try:
+            logging.getLogger("accounts.auth").log(
+                logging.INFO if let_in else logging.WARNING,
+                "Authentication attempt: %s",
+                "success" if let_in else "failed",
+                extra=_present(extra),
+            )
+        finally:  # a handler that fails blinds the log, not the detector
+            if not let_in and _failure_seen is not None:
+                _failure_seen(source_ip, email)
     except Exception:  # a hostile argument, a filter or a handler that raises: the log-in goes on
         return
 

@@ -7,6 +7,7 @@ module neither writes a file nor fails.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -39,8 +40,12 @@ KNOWN_LOGGERS: Final = (
 SECURITY_EVENT_TYPES: Final = (
     "authentication_failure", "authentication_success", "logout", "brute_force_attack", "data_access_anomaly",
     "security_log_access", "permission_denied", "password_changed", "payment_security_event",
+    "distributed_guessing", "password_spraying", "slow_guessing", "ip_blocked", "ip_block_lifted", "ip_block_refused",
 )  # fmt: skip
 """Values of the label ``event_type``; everything else counts as ``other``."""
+UNCHECKED_OPERATIONS: Final = ("failed_login", "data_access", "block", "request")
+"""Values of the label ``operation``: what detection looks at."""
+BLOCK_MODES: Final = ("enforce", "dry_run")
 # The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 REQUEST_EVENT_TYPE: Final = "http_request"
@@ -61,12 +66,24 @@ class Instruments:
             "logbastion_redaction_failures_total",
             "Events in whose place a notice was written, because they could not be prepared or redacted",
         )
+        self.unchecked = Counter(
+            "logbastion_detection_unchecked_total",
+            "Operations that went on unchecked, because the store of detection failed",
+            ["operation"],
+        )
+        self.blocked_requests = Counter(
+            "logbastion_blocked_requests_total", "Requests of blocked addresses, refused or only noted", ["mode"]
+        )
         # Born at 0: an alert on increase() cannot see a series whose first value is 1.
         for logger in (*KNOWN_LOGGERS, OTHER):
             for level in LEVELS:
                 self.log_messages.labels(level=level, logger=logger)
         for event_type in (*SECURITY_EVENT_TYPES, OTHER):
             self.security_events.labels(event_type=event_type)
+        for operation in UNCHECKED_OPERATIONS:
+            self.unchecked.labels(operation=operation)
+        for mode in BLOCK_MODES:
+            self.blocked_requests.labels(mode=mode)
 
 
 @cache
@@ -169,6 +186,18 @@ os.register_at_fork(
 def observe_request(seconds: float) -> None:
     """Count one request in ``django_request_duration_seconds``."""
     serially(instruments().request_duration.observe, seconds)
+
+
+def count_unchecked(operation: str) -> None:
+    """Count in ``logbastion_detection_unchecked_total``: nobody could look at an operation. Never raises."""
+    with contextlib.suppress(Exception):  # no directory for metrics: the log-in goes on
+        serially(instruments().unchecked.labels(operation=operation).inc)
+
+
+def count_blocked_request(mode: str) -> None:
+    """Count in ``logbastion_blocked_requests_total``: a request of a blocked address. Never raises."""
+    with contextlib.suppress(Exception):
+        serially(instruments().blocked_requests.labels(mode=mode).inc)
 
 
 class PrometheusLoggingHandler(UnlockedHandler):

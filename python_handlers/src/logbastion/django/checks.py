@@ -4,7 +4,7 @@ They run with each ``manage.py check``, ``runserver`` and other command that che
 ``logbastion``, and need no ``--deploy``. A server such as gunicorn runs no checks: have the deployment run ``manage.py
 check`` with the settings and the environment of the server.
 
-The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 006; the
+The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009; the
 rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that of
 :func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the
 strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
@@ -26,7 +26,8 @@ from django.urls import get_resolver
 from django.utils.log import AdminEmailHandler
 from django.utils.module_loading import import_string
 
-from logbastion import diagnosis, pseudonyms
+from logbastion import client_address, diagnosis, pseudonyms
+from logbastion.detection.stores.redis import in_the_open
 from logbastion.diagnosis_rules import Finding, breach
 from logbastion.django.middleware import CorrelationIdMiddleware
 from logbastion.logging_tree import attached_handlers, root_passes_gate
@@ -46,6 +47,7 @@ _FROM_HANDLERS: Final = {
 _FROM_SETTINGS: Final = (pseudonyms.VARIABLE, "LOGBASTION_METRICS_TOKEN_FILE")
 # By name: importing Django's views needs its models, which a project without log-ins has not installed.
 _PASSWORD_RESET: Final = ("django.contrib.auth.views", "PasswordResetConfirmView")
+_REFUSES: Final = "BlockedAddressMiddleware"
 _Judge = Callable[[str], list[Finding]]
 
 
@@ -132,6 +134,26 @@ def error_mail(environment: str) -> list[Finding]:
     return found
 
 
+def detection(environment: str) -> list[Finding]:
+    """Rules 007 to 009: ``LOGBASTION_DETECTION`` sees all workers, keeps to itself, and blocks whom it means."""
+    asked = getattr(settings, "LOGBASTION_DETECTION", None)
+    if not asked:
+        return []
+    found = []
+    if asked.get("STORE") == "memory":
+        found += breach(7, environment, "LOGBASTION_DETECTION counts in the memory of each process.")
+    host = in_the_open(asked.get("REDIS_URL") or "")
+    if host is not None:
+        found += breach(8, environment, f"LOGBASTION_DETECTION sends to Redis on {host} without TLS.")
+    if asked.get("BLOCKING") == "enforce":
+        if not any(name.endswith(_REFUSES) for name in settings.MIDDLEWARE or ()):
+            found += breach(9, environment, f"Addresses are to be blocked, but {_REFUSES} is missing in MIDDLEWARE.")
+        if getattr(settings, client_address.VARIABLE, os.environ.get(client_address.VARIABLE)) is None:
+            text = f"Addresses are blocked, but {client_address.VARIABLE} does not say which proxies are your own."
+            found += breach(9, environment, text)
+    return found
+
+
 def host(environment: str) -> list[Finding]:
     """Rules 010 to 043, for the places that the settings name, or else the environment variables."""
     return diagnosis.diagnose(environment, places())
@@ -157,6 +179,7 @@ JUDGES: Final[tuple[_Judge, ...]] = (
     cache,
     gate,
     error_mail,
+    detection,
     host,
     diagnosis.handler_findings,
 )

@@ -1,0 +1,1 @@
+"""Commands of detection, each a module."""
