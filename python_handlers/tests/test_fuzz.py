@@ -32,6 +32,13 @@ def test_a_secret_in_a_field_is_found_when_the_gate_lets_it_pass(monkeypatch):
         targets.event((len(SECRETS)).to_bytes(2, "big") + b"step\0{payload\0@inner")
 
 
+def test_a_piece_that_the_fuzzer_wrote_itself_is_no_secret():
+    """It had put the digits of the telephone number within a word: no number stands there."""
+    telephone = next(number for number, secret in enumerate(SECRETS) if secret.text.startswith("+351"))
+    head = (telephone + len(SECRETS)).to_bytes(2, "big")
+    targets.event(head + b"step\0inner\0kse912 345 678ssion")
+
+
 def test_a_text_that_changes_at_each_pass_is_found(monkeypatch):
     monkeypatch.setattr(Redactor, "redact_text", lambda _self, text, _stream="": text + "!")
     with pytest.raises(AssertionError, match="became"):

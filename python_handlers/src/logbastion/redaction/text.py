@@ -6,11 +6,11 @@ import bisect
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
-from urllib.parse import unquote, unquote_plus
 
 from logbastion.redaction.addresses import find_emails, find_ips, find_spelt_emails, truncated
 from logbastion.redaction.assignments import find_assignments
 from logbastion.redaction.classification import Classification
+from logbastion.redaction.encodings import is_odd, plain_signs, unescaped, unquoted, unquoted_form, without_entities
 from logbastion.redaction.markers import MARK, MARKER, Finding, marker
 from logbastion.redaction.numbers import find_numbers
 from logbastion.redaction.pairs import find_pairs, find_sql_arguments
@@ -35,9 +35,7 @@ _SHORTEST_TOKEN: Final = 14
 _LONG_WORD: Final = re.compile(r"[0-9A-Za-z_\-.+/]{14}")
 _ENCODED: Final = re.compile(r"(?:[^\s\"'<>]*?%[0-9A-Fa-f]{2})+[^\s\"'<>]*")
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-_ESCAPED: Final = re.compile(r"\\{1,8}(?:u00([0-9A-Fa-f]{2})|(/))")
 _WITH_PLUS: Final = re.compile(r"[^\s\"'<>+]*\+[^\s\"'<>]*")
-_ENTITY: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{2})|(\d{2,3}));")
 _CUT_MARK: Final = " characters cut]"
 _CUT: Final = re.compile(r"\.\.\.\[\d{1,12} characters cut\]\Z")
 _LONGEST_PIECE: Final = 1024
@@ -122,13 +120,13 @@ class TextRedactor:
         if "://" in text and "@" in text:  # before decoding, which would end the user's part too early
             text = self._marked(text, list(find_url_credentials(text)))
         inner = layer < _MAX_LAYERS
-        if inner and ("%" in text or "\\" in text or "&#" in text):
+        if inner and ("%" in text or "\\" in text or "&" in text or not text.isascii()):
             text = self._inside_encodings(text, stream, layer)
         found = self._find(text, stream)
         if found:
             text = self._marked(text, found)
         if inner and "+" in text:  # last, because most of them are no spaces
-            text = _WITH_PLUS.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
+            text = _WITH_PLUS.sub(lambda match: self._decoded(match.group(), unquoted_form, stream, layer), text)
         return text
 
     def _marked(self, text: str, found: list[Finding]) -> str:
@@ -202,13 +200,15 @@ class TextRedactor:
 
     def _inside_encodings(self, text: str, stream: str, layer: int) -> str:
         r"""Redact what ``%40``, ``+``, ``\u0040``, ``\/`` or ``&#64;`` hides: such a piece is written plainly."""
-        if "\\u00" in text or "\\/" in text:
-            text = self._decoded(text, _unescaped, stream, layer)
+        if not text.isascii() and is_odd(text):
+            text = self._decoded(text, plain_signs, stream, layer)
+        if "\\" in text and ("\\u" in text or "\\x" in text or "\\/" in text):
+            text = self._decoded(text, unescaped, stream, layer)
         if "%" in text and _PERCENT.search(text):
-            text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted, stream, layer), text)
-            text = _ENCODED.sub(lambda match: self._decoded(match.group(), _unquoted_form, stream, layer), text)
-        if "&#" in text:
-            text = self._decoded(text, _without_entities, stream, layer)
+            text = _ENCODED.sub(lambda match: self._decoded(match.group(), unquoted, stream, layer), text)
+            text = _ENCODED.sub(lambda match: self._decoded(match.group(), unquoted_form, stream, layer), text)
+        if "&" in text and ";" in text:
+            text = self._decoded(text, without_entities, stream, layer)
         return text
 
     def _decoded(self, text: str, decode: Callable[[str], str], stream: str, layer: int) -> str:
@@ -313,24 +313,3 @@ def _joined(findings: list[Finding], kept: list[tuple[int, int]]) -> list[Findin
         else:
             result.append(finding)
     return [finding for finding in result if finding.kind]
-
-
-def _unquoted(text: str) -> str:
-    return unquote(text, errors="replace")
-
-
-def _unquoted_form(text: str) -> str:
-    return unquote_plus(text, errors="replace")
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: match.group(2) or chr(int(match.group(1), 16)), text)
-
-
-def _without_entities(text: str) -> str:
-    return _ENTITY.sub(_character, text)
-
-
-def _character(match: re.Match[str]) -> str:
-    code = int(match.group(1), 16) if match.group(1) else int(match.group(2))
-    return chr(code) if 0x20 <= code < 0x7F else match.group()  # noqa: PLR2004
