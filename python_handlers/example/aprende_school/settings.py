@@ -33,6 +33,7 @@ SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = [host for host in os.environ.get("DJANGO_ALLOWED_HOSTS", "").split(",") if host]
 
 INSTALLED_APPS = [
+    "logbastion.django.detection",  # sees guessed passwords across the workers
     "logbastion.django",  # logs log-ins, log-outs, refusals and changed passwords; adds to manage.py check
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -42,6 +43,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "logbastion.django.middleware.CorrelationIdMiddleware",  # first: whatever comes after it logs with the id
+    "logbastion.django.detection.middleware.BlockedAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -94,6 +96,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+# A run of traffic comes from one address and fails to log in on purpose: unless it is asked for, nobody is refused.
+LOGBASTION_DETECTION = {"STORE": "database", "BLOCKING": os.environ.get("DETECTION_BLOCKING") or "dry_run"}
 # A health check every few seconds and every scrape are no requests of people.
 LOGBASTION_QUIET_PATHS = ("/healthz", "/metrics")
 LOGGING = logbastion.logging_config(metric_loggers=["business.search"])
