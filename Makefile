@@ -6,9 +6,11 @@ PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# With a stand-in for the program and minutes long: for `make test-long`.
+LONG_SCENARIOS := logstash
 # The longest first, so that the two that run side by side end at about the same time.
 SCENARIOS := elasticsearch rsyslog_ingest django_logging \
-  $(filter-out elasticsearch rsyslog_ingest django_logging,$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+  $(filter-out elasticsearch rsyslog_ingest django_logging $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 # Of `make fuzz`.
 SECONDS ?= 60
 # Of `make test-ingest`.
@@ -57,7 +59,7 @@ test-pythons: venv ## The package's quick tests under each Python (3.10 to 3.14)
 test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Prometheus, looked at in Chromium; photographs in build/pages
 	$(PYTHON) -m pytest -q tests/pages
 
-test-roles: venv ## A molecule scenario for each role, on Debian 12 and 13; two at a time
+test-roles: venv ## A molecule scenario for each role but logstash, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%:
@@ -71,7 +73,8 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules (more than an hour)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash (more than an hour)
+	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	@$(MAKE) --no-print-directory test-alert-mutations
 

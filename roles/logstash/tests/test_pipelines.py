@@ -1,7 +1,9 @@
 """The pipelines as they are rendered: their syntax by Logstash's grammar, and that each option exists in 8.19 and in 9.x.
 
-Logstash itself is not run here. An option that is used must be in the tables below, which were read from the documentation of both versions:
-https://www.elastic.co/guide/en/logstash/8.19/ and https://www.elastic.co/docs/reference/logstash/ (9.x), there plugins/ and the pages named here.
+Logstash itself is not run here. An option that is used must be in the tables below. Each was looked up in the sources of Logstash 8.19.20 and 9.5.2 (settings)
+and of the plugins: the versions that 8.19.20 has (tcp 6.4.14, http 3.10.11, json_lines 3.2.2, elasticsearch 11.22.17, file 4.3.0; of beats 6.9.11 and
+dead_letter_queue 2.0.2 the ones before, 6.9.8 and 2.0.1), and the newest, for 9.x. The filters mutate and ruby, the codec line and the plugin pipeline were
+taken from their pages only. The pages are below https://www.elastic.co/guide/en/logstash/8.19/ and https://www.elastic.co/docs/reference/logstash/ (9.x).
 
 | Options | Page |
 | ------- | ---- |
