@@ -33,6 +33,7 @@ _V6: Final = re.compile(
     r"(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"
 )
 _VERSION: Final = re.compile(r"(?i)(?:\bv|version|vers\u00e3o|release|build)[\s:=]{0,3}\Z")
+_V4_DOTS: Final = 3
 _V4_KEPT: Final = 24
 _V6_KEPT: Final = 48
 _BEFORE: Final = 12
@@ -80,7 +81,7 @@ def _is_harmless(text: str, start: int, at: int, end: int) -> bool:
 
 def find_ips(text: str) -> Iterator[Finding]:
     """Yield IPv4 and IPv6 addresses of people's machines: not loopback, unspecified or multicast."""
-    for match in _V4.finditer(text):
+    for match in _V4.finditer(text) if text.count(".") >= _V4_DOTS else ():
         if is_personal(match.group()) and not _VERSION.search(text, max(0, match.start() - _BEFORE), match.start()):
             yield Finding(match.start(), match.end(), "ip")
     if text.count(":") > 1:

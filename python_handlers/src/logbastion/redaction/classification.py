@@ -106,6 +106,7 @@ class Classification:
             self.kinds[kind.kind] = kind
         self.harmless = frozenset("".join(words_of(name)) for name in harmless)
         self._known: dict[str, Kind | None] = {}
+        self._phrases = tuple(piece for kind in self.kinds.values() if kind.in_text for piece in kind.contains)
 
     @classmethod
     def standard(cls, more: Iterable[Mapping[str, Any]] = (), harmless: Iterable[str] = ()) -> Classification:
@@ -147,6 +148,8 @@ class Classification:
     def kind_of_phrase(self, words: list[str]) -> Kind | None:
         """Return the kind that several words of a text name together, such as ``card number``, or None."""
         joined = folded("".join(words))
+        if not joined.endswith(self._phrases):  # most are done with this question
+            return None
         for kind in self.kinds.values():
             if kind.in_text and joined.endswith(kind.contains):
                 return kind

@@ -53,7 +53,7 @@ def find_tokens(text: str) -> Iterator[Finding]:
     """Yield tokens that are known by how they begin. To be asked of texts that have a long word."""
     for match in _TOKEN.finditer(text):
         yield Finding(match.start(), match.end(), "token")
-    if "/" in text:
+    if "hook" in text:
         for match in _WEBHOOK.finditer(text):
             yield Finding(match.start(), match.end(), "token")
 
