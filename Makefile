@@ -62,6 +62,7 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 
 test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules (more than an hour)
 	$(PYTHON) -m pytest -q -s tests/long
+	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	@$(MAKE) --no-print-directory test-alert-mutations
 
 test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (half an hour or more)
