@@ -177,6 +177,20 @@ class TestBlocks:
         assert [block.network for block in store.blocks()] == [f"10.0.0.{number}" for number in range(15, 20)]
 
 
+def test_the_database_keeps_no_address_longer_than_it_must(request, clock):
+    store = in_sqlite(request, clock, pruned=1.0)
+    from logbastion.django.detection.models import AddressBlock, Subject  # now Django is set up
+
+    store.add_block(NETWORK, BlockPlan(10, 1, 10, 100), "why", False)
+    store.record([seen("a")])
+    clock.now += 109
+    store.record([seen("b")])
+    assert AddressBlock.objects.count() == 1
+    clock.now += 901
+    store.record([seen("c", "address:2")])
+    assert (AddressBlock.objects.count(), [row.key for row in Subject.objects.all()]) == (0, ["address:2"])
+
+
 def assert_exact(told):
     alerts, blocked, types = told
     attackers = {f"10.1.0.{number}": 1 for number in range(100)}
