@@ -76,6 +76,7 @@ test-ingest: venv ## The contract of an ingest, against any that runs: HOST=...,
 test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash (more than an hour)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
+	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	@$(MAKE) --no-print-directory test-alert-mutations
 
 test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (MUTATIONS="--alert NAME" tries a part)

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 import trustme
+from detection_helpers import Clock, Events, detector_with, logged
 from hypothesis import HealthCheck, settings
 from sink import Certificates, Sink
+
+from logbastion.detection import SecurityEventDetector
 
 # No test judges time: on a busy machine each of them may take long.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -111,3 +114,22 @@ def alone(root_logging: None) -> Iterator[logging.Logger]:
     root.handlers[:] = []
     yield root
     root.handlers[:] = before
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Of a detector."""
+    return Clock()
+
+
+@pytest.fixture
+def attack_events() -> Iterator[Events]:
+    """What a detector says."""
+    with logged() as found:
+        yield found
+
+
+@pytest.fixture
+def detector(clock: Clock, attack_events: Events) -> SecurityEventDetector:
+    """One that blocks and counts in memory."""
+    return detector_with(clock=clock)

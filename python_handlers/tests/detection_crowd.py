@@ -48,7 +48,8 @@ def run(details):
         # The first half of the addresses attack; of the others each fails four times.
         attackers = addresses // 2
         harmless = 4 * (addresses - attackers)
-        address = attackers + turn % (addresses - attackers) if turn < harmless else turn % attackers
+        # Neighbours in time are of different processes: they meet at the same address.
+        address = attackers + turn // 4 if turn < harmless else turn // processes % attackers
         detector.track_failed_login(f"10.1.{address >> 8}.{address & 255}", f"user{turn}@example.org")
     alerts = Counter(record.source_ip for record in events.of("brute_force_attack"))
     others = {*events.types, *(record.getMessage() for record in events.of("detection_store_away"))}

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from detection_helpers import Clock, detector_with, fail, logged, unchecked
+from detection_helpers import detector_with, fail, unchecked
 
 from logbastion.client_address import set_trusted_proxies
 from logbastion.detection import BlockPlan, Blocks, Breaker, MemoryStore
@@ -28,22 +28,6 @@ class BrokenStore:
         return step
 
 
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def events():
-    with logged() as found:
-        yield found
-
-
-@pytest.fixture
-def detector(clock, events):
-    return detector_with(clock=clock)
-
-
 class TestBlocks:
     def test_it_ends_and_grows_up_to_the_cap_and_is_forgotten(self, detector, clock):
         lengths = []
@@ -58,49 +42,49 @@ class TestBlocks:
         clock.now += 604_801
         assert detector.trigger_ip_block(ATTACKER).remaining == 900
 
-    def test_one_that_is_blocked_stays_so_and_is_told_once(self, detector, clock, events):
+    def test_one_that_is_blocked_stays_so_and_is_told_once(self, detector, clock, attack_events):
         first = detector.trigger_ip_block(ATTACKER)
         clock.now += 100
         again = detector.trigger_ip_block(ATTACKER)
         assert (first.new, again.new, again.remaining) == (True, False, 800)
-        assert events.types == ["ip_blocked"]
+        assert attack_events.types == ["ip_blocked"]
 
-    def test_dry_run_blocks_nobody_and_gives_way(self, clock, events):
+    def test_dry_run_blocks_nobody_and_gives_way(self, clock, attack_events):
         store = MemoryStore(clock)
         dry = detector_with(store, mode="dry_run").trigger_ip_block(ATTACKER)
-        assert (dry.dry_run, events.records[0].dry_run) == (True, True)
-        assert events.records[0].getMessage() == "Address would be blocked"
+        assert (dry.dry_run, attack_events.records[0].dry_run) == (True, True)
+        assert attack_events.records[0].getMessage() == "Address would be blocked"
         real = detector_with(store).trigger_ip_block(ATTACKER)
         assert (real.dry_run, real.new) == (False, True)
         assert detector_with(store, mode="dry_run").trigger_ip_block(ATTACKER).dry_run is False
 
-    def test_off(self, clock, events):
+    def test_off(self, clock, attack_events):
         detector = detector_with(clock=clock, mode="off")
         fail(detector, 5)
-        assert events.types == ["brute_force_attack"]
+        assert attack_events.types == ["brute_force_attack"]
         assert detector.blocks.refusal(ATTACKER) is None
 
     @pytest.mark.parametrize("address", ["198.51.100.20", "2001:db8:1::1", PROXY, "127.0.0.1", "::1"])
-    def test_never_blocked(self, clock, events, address):
+    def test_never_blocked(self, clock, attack_events, address):
         set_trusted_proxies([PROXY])
         detector = detector_with(clock=clock, allowed_networks=["198.51.100.0/24", "2001:db8:1::/48"])
         fail(detector, 5, address)
-        assert events.types == ["brute_force_attack", "ip_block_refused"]
+        assert attack_events.types == ["brute_force_attack", "ip_block_refused"]
         assert detector.blocks.listed() == []
 
-    def test_the_allow_list_is_read_before_the_blocks(self, clock, events):
+    def test_the_allow_list_is_read_before_the_blocks(self, clock, attack_events):
         store = MemoryStore(clock)
         detector_with(store).trigger_ip_block(ATTACKER)
         assert detector_with(store, allowed_networks=[ATTACKER]).blocks.refusal(ATTACKER) is None
 
-    def test_lifting_is_told_with_who_did_it(self, detector, events):
+    def test_lifting_is_told_with_who_did_it(self, detector, attack_events):
         detector.trigger_ip_block("2001:db8::1")
         lifted = detector.blocks.lift("2001:db8::/64", "maria")
         assert lifted.network == "2001:db8::/64"
-        assert (events.records[1].event_type, events.records[1].lifted_by) == ("ip_block_lifted", "maria")
+        assert (attack_events.records[1].event_type, attack_events.records[1].lifted_by) == ("ip_block_lifted", "maria")
         assert detector.blocks.refusal("2001:db8::1") is None
         assert detector.blocks.lift("2001:db8::1", "maria") is None
-        assert len(events.records) == 2
+        assert len(attack_events.records) == 2
         with pytest.raises(ValueError, match="is no address"):
             detector.blocks.lift("everybody", "maria")
 
@@ -123,7 +107,7 @@ class TestBlocks:
 
 
 class TestAway:
-    def test_logins_and_requests_go_on_and_are_counted(self, clock, events):
+    def test_logins_and_requests_go_on_and_are_counted(self, clock, attack_events):
         before = [unchecked(operation) for operation in ("failed_login", "data_access", "block", "request")]
         store = BrokenStore(MemoryStore(clock))
         detector = detector_with(store, breaker=Breaker(5, clock))
@@ -134,10 +118,10 @@ class TestAway:
         after = [unchecked(operation) for operation in ("failed_login", "data_access", "block", "request")]
         assert [new - old for new, old in zip(after, before, strict=True)] == [3, 1, 1, 1]
         assert store.calls == 1  # it is left alone for a while
-        assert events.types == ["detection_store_away"]
-        assert "password" not in events.records[0].getMessage()
+        assert attack_events.types == ["detection_store_away"]
+        assert "password" not in attack_events.records[0].getMessage()
 
-    def test_it_is_tried_again_and_its_return_is_told(self, clock, events):
+    def test_it_is_tried_again_and_its_return_is_told(self, clock, attack_events):
         store = BrokenStore(MemoryStore(clock))
         detector = detector_with(store, breaker=Breaker(5, clock))
         fail(detector, 1)
@@ -147,7 +131,12 @@ class TestAway:
         clock.now += 5
         store.broken = False
         fail(detector, 5)
-        assert events.types == ["detection_store_away", "detection_store_back", "brute_force_attack", "ip_blocked"]
+        assert attack_events.types == [
+            "detection_store_away",
+            "detection_store_back",
+            "brute_force_attack",
+            "ip_blocked",
+        ]
 
     def test_lifting_and_listing_say_so(self, clock):
         detector = detector_with(BrokenStore(MemoryStore(clock)))
@@ -156,7 +145,7 @@ class TestAway:
         with pytest.raises(ConnectionError):
             detector.blocks.listed()
 
-    def test_hostile_arguments_and_handlers(self, detector, events):
+    def test_hostile_arguments_and_handlers(self, detector, attack_events):
         class Hostile:
             def __str__(self):
                 raise RuntimeError
@@ -167,7 +156,7 @@ class TestAway:
         detector.track_failed_login(Hostile(), "m")
         detector.detect_data_access_anomalies(Hostile(), [1])
         detector.detect_data_access_anomalies(7, Hostile())
-        assert events.types == ["detection_failed"] * 3
+        assert attack_events.types == ["detection_failed"] * 3
 
         class Failing(logging.Handler):
             def emit(self, record):

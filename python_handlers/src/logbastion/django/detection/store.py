@@ -77,7 +77,7 @@ class DatabaseStore:
         clock: seconds since 1970; None is PostgreSQL's own, which all hosts share, and for SQLite that of the host.
         max_keys: subjects that are remembered.
         max_blocks: blocks that are remembered.
-        pruned: the share of steps after which forgotten and surplus subjects are removed.
+        pruned: the share of failures after which what is over, and surplus subjects, are removed.
 
     """
 
@@ -177,7 +177,8 @@ class DatabaseStore:
 
     def _prune(self, now: float) -> None:
         with transaction.atomic(using=self._using):
-            self._delete(Subject.objects.using(self._using).filter(forget_at__lt=now).order_by("forget_at"), _AT_ONCE)
+            for model in (Subject, AddressBlock):  # the addresses, too, are personal data
+                self._delete(model.objects.using(self._using).filter(forget_at__lt=now).order_by("forget_at"), _AT_ONCE)
             self._limit(Subject, "seen_at", self._max_keys)
 
     def _limit(self, model: Any, order: str, most: int) -> None:
