@@ -39,8 +39,9 @@ def ingest() -> IngestClient:
     command = os.environ.get("DEAD_LETTERS", "")
 
     def read_dead_letters() -> str:
-        done = subprocess.run(["/bin/sh", "-c", command], stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout
+        # There may be no file before the first dead letter. A command that never works fails the tests that wait for one, which show what it said.
+        done = subprocess.run(["/bin/sh", "-c", command], stdout=subprocess.PIPE, text=True, check=False)
+        return done.stdout if done.returncode == 0 else ""
 
     return IngestClient(
         os.environ.get("NAME") or host,
