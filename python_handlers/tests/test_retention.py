@@ -292,6 +292,12 @@ def test_owner_and_mode_stay(logs):
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65533, 0o600)
 
 
+def test_a_compressed_log_is_never_open_to_others(logs):
+    put(logs, "debug.log-20261122", ago(days=2)).chmod(0o664)
+    enforce(logs)
+    assert stat.S_IMODE((logs / "debug.log-20261122.gz").stat().st_mode) == 0o640
+
+
 def test_each_class_is_told_of_by_its_guides_name(logs, caplog):
     put(logs, "debug.log-20200101", ago(days=100))
     (logs / "audit.log-20200101").write_text("no event\n")

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
 
+from logbastion.files import FILE_MODE
+
 SUFFIX: Final = ".gz"
 PARTIAL_SUFFIX: Final = ".gz.partial"
 _CHUNK: Final = 1 << 18
@@ -23,7 +25,7 @@ class CompressionError(Exception):
 
 
 def compress(path: Path, youngest: datetime) -> Path:
-    """Replace a file by its gzip copy, which has the same owner and mode, and return the copy's path.
+    """Replace a file by its gzip copy, which has the same owner and at most its mode, and return the copy's path.
 
     The copy is written beside the file under another name, synced, read back and compared, then renamed; only then is
     the file removed. After a crash the next call begins anew, or removes a file whose copy is complete.
@@ -83,7 +85,8 @@ def _write_copy(path: Path, partial: Path, status: os.stat_result, youngest: dat
     with os.fdopen(descriptor, "wb") as raw:
         if (status.st_uid, status.st_gid) != (os.geteuid(), os.fstat(descriptor).st_gid):
             os.fchown(descriptor, status.st_uid, status.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        # Whoever made the file: nobody else may read a log (guide, "File System Permissions").
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & FILE_MODE)
         with gzip.GzipFile("", "wb", fileobj=raw, mtime=int(youngest.timestamp())) as packed:
             for chunk in _chunks_of(path.open("rb")):
                 packed.write(chunk)
