@@ -4,12 +4,12 @@ import gzip
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from spool_helpers import python
 
 from logbastion.retention import RETENTION_POLICIES, LogRetentionManager
 
@@ -75,10 +75,7 @@ def lines_of(*paths):
 
 def test_four_writers_lose_and_double_nothing_across_rotations_and_compression(tmp_path):
     writers, each = 4, 10_000
-    running = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(writer), str(tmp_path), str(each)])
-        for writer in range(writers)
-    ]
+    running = [python(WRITER, writer, tmp_path, each) for writer in range(writers)]
     rotations = 0
     manager = LogRetentionManager(directory=tmp_path, clock=lambda: START + DAY)
     while any(writer.poll() is None for writer in running):
