@@ -102,8 +102,9 @@ def test_page_of_an_application_that_is_not_there_says_so(prometheus, page):
 
 def test_what_the_pages_need_is_served_and_linked_to(prometheus):
     assert prometheus.get("/consoles/plots.js").text == (ROOT / "alertmanager/consoles/plots.js").read_text()
-    # Prometheus' own menu.
-    assert "/consoles/index.html" in prometheus.get("/graph").text
+    # The menu of Prometheus' own pages, which Debian 13's package has not.
+    if prometheus.host == "prometheus-bookworm":
+        assert "/consoles/index.html" in prometheus.get("/graph").text
     alerts = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
     address = next(a["annotations"]["dashboard_url"] for a in alerts if a["labels"]["alertname"] == "Watchdog")
     assert address == f"https://{prometheus.host}:9090/consoles/index.html#alerts"
