@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import trustme
 
+from logbastion.processes import not_in_fork
 from logbastion.shipping.transports import Receipt, Transport, TransportError
 
 
@@ -228,10 +230,27 @@ class Sink:
                 return
             threading.Thread(target=self._serve, args=(plain, stopped), daemon=True).start()
 
+    def _handshake(self, plain: socket.socket) -> ssl.SSLSocket:
+        """Do what the transport does: a test that forks must not do so while this thread holds a lock of OpenSSL."""
+        with not_in_fork():
+            connection = self.context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        connection.settimeout(0)
+        while True:
+            try:
+                with not_in_fork():
+                    connection.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                select.select([connection], [], [])
+            except ssl.SSLWantWriteError:
+                select.select([], [connection], [])
+        connection.settimeout(None)
+        return connection
+
     def _serve(self, plain: socket.socket, stopped: threading.Event) -> None:
         rest = b""
         try:
-            connection = self.context.wrap_socket(plain, server_side=True)
+            connection = self._handshake(plain)
             with self._lock:
                 self.connections += 1
                 self.versions.add(connection.version())
