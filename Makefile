@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-ingest bench-detection
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-ingest bench-detection bench-incidents
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -110,6 +110,9 @@ bench-metrics: venv ## What counting a log record or a request costs, and what a
 
 bench-detection: venv ## What a failed log-in and a request wait for detection, with Redis and with PostgreSQL on this machine
 	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.detection
+
+bench-incidents: venv ## What an ordinary line that is no incident costs with 10, 50 and 100 patterns
+	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.incidents
 
 build/bench-venv/requirements.txt: python_handlers/benchmarks/requirements.txt
 	/usr/bin/python3 -m venv build/bench-venv

@@ -29,7 +29,7 @@ if [ -n "$missing" ]; then
     fi
     # Recommended packages would bring services that nobody asked for.
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
-    for service in redis-server postgresql; do
+    for service in redis-server postgresql prometheus-alertmanager; do
         case "$missing " in
         *" $service "*) [ ! -d /run/systemd/system ] || systemctl disable --quiet $service ;;
         esac

@@ -172,6 +172,17 @@ def test_each_log_in_log_out_and_refusal_has_exactly_one_event(world):
     assert kinds["logout"] == by_route["/logout/"]
 
 
+def test_the_payment_outage_is_an_incident(world):
+    incidents = [event for event in world["events"] if event["logger"] == "incidents"]
+    (payment,) = [
+        event for event in incidents
+        if event["event_type"] == "incident_opened" and event["extra"]["incident_type"] == "payment_failure"
+    ]  # fmt: skip
+    assert payment["extra"]["triggering_log"]["logger"] == "finances.stripe"
+    assert payment["correlation_id"] in payment["extra"]["correlation_ids"]
+    assert world["metrics"]["logbastion_incidents_opened_total", ("incident", "payment_failure")] == 1
+
+
 def test_nothing_secret_was_logged(world):
     passwords = [user["password"] for user in json.loads(world["school"].credentials.read_text())["users"]]
     raw = b"".join(path.read_bytes() for path in (world["school"].directory / "logs").iterdir())

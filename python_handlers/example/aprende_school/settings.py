@@ -100,4 +100,11 @@ X_FRAME_OPTIONS = "DENY"
 LOGBASTION_DETECTION = {"STORE": "database", "BLOCKING": os.environ.get("DETECTION_BLOCKING") or "dry_run"}
 # A health check every few seconds and every scrape are no requests of people.
 LOGBASTION_QUIET_PATHS = ("/healthz", "/metrics")
-LOGGING = logbastion.logging_config(metric_loggers=["business.search"])
+LOGGING = logbastion.logging_config(
+    metric_loggers=["business.search"],
+    incidents={
+        "responses": {
+            "database_health": {"function": "logbastion.django.incidents.health.database_health"},
+        },
+    },
+)

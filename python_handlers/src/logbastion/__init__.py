@@ -11,6 +11,7 @@ from logbastion.correlation import CorrelationIdFilter, bind, get_correlation_id
 from logbastion.events import log_authentication_attempt, log_payment_event, masked_email
 from logbastion.files import StreamFileHandler
 from logbastion.formatters import EventFormatter
+from logbastion.incidents import IncidentDetectionHandler, IncidentDetector
 from logbastion.lazy import LazyLogMessage, conditional_debug
 from logbastion.metrics import PrometheusLoggingHandler
 from logbastion.pci import PCIDSSCompliantLogger
@@ -35,6 +36,8 @@ __all__ = [
     "ConfigurationError",
     "CorrelationIdFilter",
     "EventFormatter",
+    "IncidentDetectionHandler",
+    "IncidentDetector",
     "LazyLogMessage",
     "LogSampler",
     "MemoryEfficientFormatter",

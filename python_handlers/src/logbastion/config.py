@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from logbastion.environments import Environment, rules_of
 from logbastion.formatters import EventFormatter
+from logbastion.incidents.options import checked_options
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction import Classification, Redactor
@@ -54,6 +55,7 @@ def logging_config(
     spool_directory: str | os.PathLike[str] | None = None,
     classification: Collection[Mapping[str, Any]] = (),
     harmless_fields: Collection[str] = (),
+    incidents: Mapping[str, Any] | bool = False,
 ) -> dict[str, Any]:
     """Return a dict for :func:`logging.config.dictConfig`, which is also Django's ``LOGGING``.
 
@@ -90,6 +92,8 @@ def logging_config(
         classification: entries of your own for the table of what is redacted; see
             :meth:`logbastion.redaction.Classification.standard`.
         harmless_fields: names of fields of yours that nothing is sensitive about, although their names look so.
+        incidents: True, or a mapping with what :mod:`logbastion.incidents.options` lists: records from WARNING on are
+            looked at for incidents.
 
     Raises:
         ConfigurationError: with a sentence, when something given here or in the environment cannot work.
@@ -150,6 +154,8 @@ def logging_config(
             "known_loggers": list(metric_loggers),
             "log_directory": str(directory) if directory else None,
         }
+    if incidents is not False:
+        handlers["incidents"] = _incident_handler(incidents, formatter["service_name"])
     loggers: dict[str, dict[str, Any]] = {
         name: {"handlers": [], "level": "NOTSET", "propagate": True} for name in _WITH_OWN_HANDLERS
     }
@@ -227,6 +233,20 @@ def shipping_handler(
 def _handler(factory: str, **arguments: Any) -> dict[str, Any]:
     name = "class" if factory.startswith("logging.") else "()"
     return {name: factory, "formatter": "event", "filters": ["correlation"], **arguments}
+
+
+def _incident_handler(options: Mapping[str, Any] | bool, service_name: str) -> dict[str, Any]:
+    try:
+        checked_options(options)
+    except ValueError as error:
+        raise ConfigurationError(f"incidents: {error}") from None
+    return {
+        "()": "logbastion.incidents.handler.IncidentDetectionHandler",
+        "filters": ["correlation"],
+        "level": "WARNING",
+        "options": options if isinstance(options, bool) else dict(options),
+        "service_name": service_name,
+    }
 
 
 def _variable(name: str) -> str | None:

@@ -16,13 +16,14 @@ from typing import Final
 from logbastion.diagnosis_rules import Finding, breach
 from logbastion.environments import rules_of
 from logbastion.formatters import EventFormatter
+from logbastion.incidents.handler import IncidentDetectionHandler
 from logbastion.metrics import PrometheusLoggingHandler
 from logbastion.recent import CircularBufferHandler
 from logbastion.redaction.filter import RedactionFilter
 from logbastion.shipping.handler import ShippingHandler
 from logbastion.shipping.transports.udp import UdpTransport
 
-_WRITE_NOTHING: Final = (logging.NullHandler, PrometheusLoggingHandler)
+_WRITE_NOTHING: Final = (logging.NullHandler, PrometheusLoggingHandler, IncidentDetectionHandler)
 # By their exact classes: that of files is derived from that of the console.
 _KEEP_NOTHING: Final = (logging.StreamHandler, CircularBufferHandler)
 _MAX_DEPTH: Final = 5  # of handlers that hand on to handlers; deeper is a circle

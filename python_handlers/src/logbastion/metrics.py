@@ -46,6 +46,7 @@ SECURITY_EVENT_TYPES: Final = (
 UNCHECKED_OPERATIONS: Final = ("failed_login", "data_access", "block", "request")
 """Values of the label ``operation``: what detection looks at."""
 BLOCK_MODES: Final = ("enforce", "dry_run")
+RESPONSE_OUTCOMES: Final = ("done", "failed", "timed_out", "busy", "rate_limited")
 # The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 REQUEST_EVENT_TYPE: Final = "http_request"
@@ -73,6 +74,16 @@ class Instruments:
         )
         self.blocked_requests = Counter(
             "logbastion_blocked_requests_total", "Requests of blocked addresses, refused or only noted", ["mode"]
+        )
+        self.incidents_opened = Counter("logbastion_incidents_opened_total", "Incidents opened", ["incident"])
+        self.incidents_resolved = Counter("logbastion_incidents_resolved_total", "Incidents resolved", ["incident"])
+        self.incident_lines_unjudged = Counter(
+            "logbastion_incident_lines_not_judged_total", "Log records in which incident detection itself failed"
+        )
+        self.incident_responses = Counter(
+            "logbastion_incident_responses_total",
+            "Responses to incidents by what came of them",
+            ["response", "outcome"],
         )
         # Born at 0: an alert on increase() cannot see a series whose first value is 1.
         for logger in (*KNOWN_LOGGERS, OTHER):
@@ -198,6 +209,35 @@ def count_blocked_request(mode: str) -> None:
     """Count in ``logbastion_blocked_requests_total``: a request of a blocked address. Never raises."""
     with contextlib.suppress(Exception):
         serially(instruments().blocked_requests.labels(mode=mode).inc)
+
+
+def prepare_incidents(incidents: Iterable[str], responses: Iterable[str]) -> None:
+    """Have the series of incidents and responses born at 0. Never raises."""
+    with contextlib.suppress(Exception):
+        made = instruments()
+        for incident in incidents:
+            made.incidents_opened.labels(incident=incident)
+            made.incidents_resolved.labels(incident=incident)
+        for response in responses:
+            for outcome in RESPONSE_OUTCOMES:
+                made.incident_responses.labels(response=response, outcome=outcome)
+
+
+def count_incident(happened: str, incident: str) -> None:
+    """Count that an incident is ``opened`` or ``resolved``, or that a record was ``not_judged``. Never raises."""
+    with contextlib.suppress(Exception):
+        made = instruments()
+        if happened == "not_judged":
+            serially(made.incident_lines_unjudged.inc)
+        else:
+            counter = made.incidents_opened if happened == "opened" else made.incidents_resolved
+            serially(counter.labels(incident=incident).inc)
+
+
+def count_incident_response(response: str, outcome: str) -> None:
+    """Count in ``logbastion_incident_responses_total``; outcomes are :data:`RESPONSE_OUTCOMES`. Never raises."""
+    with contextlib.suppress(Exception):
+        serially(instruments().incident_responses.labels(response=response, outcome=outcome).inc)
 
 
 class PrometheusLoggingHandler(UnlockedHandler):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from logbastion.cli import dead_letters, doctor, drain, retention, status
+from logbastion.cli import dead_letters, doctor, drain, incidents, retention, status
 from logbastion.cli.common import EXIT_CODES, FAILED, USAGE, CommandError
 
 _EXIT_TEXT: Final = "exit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in EXIT_CODES.items())
@@ -81,4 +81,5 @@ def _parser() -> argparse.ArgumentParser:
         )
         area.add_arguments(made)
         made.set_defaults(run=area.run)
+    incidents.add_area(areas, formatter_class=layout)
     return parser

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from logbastion.client_address import get_client_ip
 from logbastion.detection import security_detector
+from logbastion.django.refusing import RefusingMiddleware
 from logbastion.metrics import count_blocked_request
 
 _FORBIDDEN: Final = 403
 _MINUTE: Final = 60
 
 
-class BlockedAddressMiddleware:
+class BlockedAddressMiddleware(RefusingMiddleware):
     """Put it after ``CorrelationIdMiddleware``, before all others. Works under WSGI and ASGI.
 
     A blocked address gets 403, a page of one sentence and ``Retry-After`` (RFC 9110, 10.2.3). With dry run, and when
     the store is away, the request goes on and is counted.
     """
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self._get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        """Serve the request, or refuse it."""
-        if self._is_async:
-            return self._serve_async(request)
-        response: HttpResponseBase = refusal_of(request) or self._get_response(request)
-        return response
-
-    async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await sync_to_async(refusal_of)(request) or await self._get_response(request)
-        return response
+    def refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """See :func:`refusal_of`."""
+        return refusal_of(request)
 
 
 def refusal_of(request: HttpRequest) -> HttpResponse | None:
