@@ -16,7 +16,7 @@ def clock(monkeypatch):
     return now
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan"), float("inf"), "0.5", None, True])
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan"), float("inf"), "0.5", True])
 def test_a_rate_that_is_no_share_is_refused(rate):
     with pytest.raises(ValueError, match="share of all calls"):
         LogSampler(rate)
@@ -168,3 +168,28 @@ def test_a_child_counts_from_zero_even_if_a_thread_held_the_lock():
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
     assert sampler.pending() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("environment", "rate"),
+    [("development", 1.0), ("test", 1.0), ("staging", 0.1), ("production", 0.1), ("prod", 0.1), (None, 1.0)],
+)
+def test_without_a_rate_it_is_that_of_the_environment_at_the_first_call(environment, rate, monkeypatch):
+    sampler = LogSampler()
+    if environment is None:
+        monkeypatch.delenv("LOGBASTION_ENVIRONMENT", raising=False)
+    else:
+        monkeypatch.setenv("LOGBASTION_ENVIRONMENT", environment)
+    answers = [sampler.should_log("a") for _ in range(2000)]
+    logged = [count for yes, count in answers if yes]
+    assert sum(logged) + sum(sampler.pending().values()) == 2000
+    assert len(logged) == 2000 if rate == 1.0 else 100 < len(logged) < 300
+    assert sampler.sample_rate == rate
+    monkeypatch.setenv("LOGBASTION_ENVIRONMENT", "development" if rate < 1 else "production")
+    assert sampler.sample_rate == rate  # the events of one sampler all say the same rate
+
+
+def test_a_rate_that_is_given_counts_in_every_environment(monkeypatch):
+    monkeypatch.setenv("LOGBASTION_ENVIRONMENT", "production")
+    assert LogSampler(1).sample_rate == 1.0
+    assert LogSampler(0).sample_rate == 0.0

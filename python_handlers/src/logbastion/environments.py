@@ -8,6 +8,7 @@ Least level             DEBUG             DEBUG             DEBUG              I
 Handlers                console           memory            files, shipping    files, shipping
 Breach of a rule        warning, silent   warning, silent   error              error
 Redaction               may be weakened   may be weakened   only stricter      only stricter
+Share of a sample       1.0               1.0               0.1                0.1
 ======================  ================  ================  =================  =================
 
 Level of the root
@@ -27,6 +28,10 @@ Redaction
     whether a project's classification may let more of the standard kinds of log-in and financial data be written, to
     look for a fault with invented data (PCI DSS v4.0.1, 3.3.1 and 3.4.1; OWASP ASVS 5.0, 16.2.5). The redaction itself
     is never off.
+Share of a sample
+    what a :class:`logbastion.LogSampler` without a rate of its own logs (guide, "Log Sampling and Rate Limiting", for
+    production). Nothing is sampled but what a program gives to a sampler; all its calls are counted everywhere. Staging
+    has production's share, so that what reads the events meets samples before real users do.
 
 In all of them the same: every event passes the redaction, events are sent over verified TLS only, SQL with its
 parameters is not written, and an exception has its traceback without the variables of the frames.
@@ -56,6 +61,7 @@ class Environment:
         fallback: the handler where neither files nor shipping are named.
         strict: whether a breach of a rule has its strict level: real data are expected.
         may_weaken: whether a classification may let more of log-in and financial data be written than the standard.
+        sample_rate: the share, 0 to 1, that a sampler logs to which nobody has given a rate.
 
     """
 
@@ -65,20 +71,45 @@ class Environment:
     fallback: Fallback
     strict: bool
     may_weaken: bool
+    sample_rate: float
 
 
 _WITH_REAL_DATA: Final = Environment(
-    level="INFO", least_level="INFO", console=False, fallback="console", strict=True, may_weaken=False
+    level="INFO",
+    least_level="INFO",
+    console=False,
+    fallback="console",
+    strict=True,
+    may_weaken=False,
+    sample_rate=0.1,
 )
 ENVIRONMENTS: Final[dict[str, Environment]] = {
     DEFAULT_ENVIRONMENT: Environment(
-        level="DEBUG", least_level="DEBUG", console=True, fallback="console", strict=False, may_weaken=True
+        level="DEBUG",
+        least_level="DEBUG",
+        console=True,
+        fallback="console",
+        strict=False,
+        may_weaken=True,
+        sample_rate=1.0,
     ),
     "test": Environment(
-        level="INFO", least_level="DEBUG", console=False, fallback="memory", strict=False, may_weaken=True
+        level="INFO",
+        least_level="DEBUG",
+        console=False,
+        fallback="memory",
+        strict=False,
+        may_weaken=True,
+        sample_rate=1.0,
     ),
     "staging": Environment(
-        level="INFO", least_level="DEBUG", console=False, fallback="console", strict=True, may_weaken=False
+        level="INFO",
+        least_level="DEBUG",
+        console=False,
+        fallback="console",
+        strict=True,
+        may_weaken=False,
+        sample_rate=0.1,
     ),
     "production": _WITH_REAL_DATA,
 }

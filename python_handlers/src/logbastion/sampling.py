@@ -14,6 +14,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
+from logbastion.diagnosis import environment_in_use
+from logbastion.environments import rules_of
 from logbastion.jsonsafe import safe_str, shortened
 from logbastion.processes import notice_fork, renew_after_fork
 
@@ -47,7 +49,9 @@ class LogSampler:
     its own thread holds. It is not logged, and it is counted.
 
     Args:
-        sample_rate: the share of calls to log, 0 to 1. At 0 only ``force_interval_seconds`` logs anything.
+        sample_rate: the share of calls to log, 0 to 1. At 0 only ``force_interval_seconds`` logs anything. Without one
+            it is that of the environment (:mod:`logbastion.environments`), asked for at the first call and not here:
+            a sampler is often made before logging is set up.
         max_event_types: how many event types are told apart.
 
     Raises:
@@ -55,15 +59,15 @@ class LogSampler:
 
     """
 
-    def __init__(self, sample_rate: float = 0.1, *, max_event_types: int = DEFAULT_MAX_EVENT_TYPES) -> None:
+    def __init__(self, sample_rate: float | None = None, *, max_event_types: int = DEFAULT_MAX_EVENT_TYPES) -> None:
         is_number = isinstance(sample_rate, (int, float)) and not isinstance(sample_rate, bool)
-        if not is_number or not 0 <= sample_rate <= 1:
+        if sample_rate is not None and (not is_number or not 0 <= sample_rate <= 1):
             raise ValueError(
                 f"A sample rate is a share of all calls, a number from 0 to 1; {safe_str(sample_rate)} is none."
             )
         if max_event_types < 1:
             raise ValueError("A sampler needs room for at least one event type: max_event_types must be 1 or more.")
-        self._rate = float(sample_rate)
+        self._rate = None if sample_rate is None else float(sample_rate)
         self._max_kinds = max_event_types
         self._begin()
         _samplers.add(self)
@@ -79,7 +83,9 @@ class LogSampler:
 
     @property
     def sample_rate(self) -> float:
-        """The share of calls that is logged."""
+        """The share of calls that is logged, 0 to 1."""
+        if self._rate is None:
+            self._rate = rules_of(environment_in_use()).sample_rate
         return self._rate
 
     def should_log(self, event_type: str, force_interval_seconds: float | None = None) -> tuple[bool, int]:
@@ -102,13 +108,14 @@ class LogSampler:
             raise ValueError("An interval after which an event is logged in any case must be above 0 seconds.")
         notice_fork()
         name = shortened(safe_str(event_type), _MAX_NAME_BYTES)
+        rate = self.sample_rate  # before the lock: the environment is asked for under the locks of logging
         with self._lock:
             if self._busy:  # this very thread is below: a signal handler or a finaliser has come in between
                 self._late.append(name)
                 return False, 1
             self._busy = True
             try:
-                return self._decided(self._kind(name), force_interval_seconds)
+                return self._decided(self._kind(name), rate, force_interval_seconds)
             finally:
                 self._busy = False
 
@@ -142,12 +149,12 @@ class LogSampler:
             finally:
                 self._busy = False
 
-    def _decided(self, kind: _Kind, force_interval_seconds: float | None) -> tuple[bool, int]:
+    def _decided(self, kind: _Kind, rate: float, force_interval_seconds: float | None) -> tuple[bool, int]:
         self._count_late(but=kind)
         kind.waiting += 1
         now = time.monotonic()
         forced = force_interval_seconds is not None and now - kind.logged_at >= force_interval_seconds
-        if not forced and self._random.random() >= self._rate:
+        if not forced and self._random.random() >= rate:
             return False, kind.waiting
         represented, kind.waiting = kind.waiting, 0
         kind.logged_at = now
