@@ -1,8 +1,9 @@
 """Changes the alert rules in one place at a time, and says which changes no test notices.
 
 Changed are: each number (thresholds, factors, horizons), each window and offset, each label of a `by` or `on` clause, each label matcher, and each `for`.
-A changed rule file is run against one test after the other until one fails: first those that noticed another change of the same rule, then those that
-name it or one that reads it, then the rest of those that load the file; the quickest first. Run it by `make test-alert-mutations`.
+A changed rule is run against one test after the other until one fails: first those that noticed another change of the same rule, then the quickest. Of each
+test only the assertions on the rule, or on one that reads it, are kept, and only the rules that these need: no other assertion can tell the change. Run it by
+`make test-alert-mutations`.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ _NUMBER = re.compile(rf"{_STRING}|\[[^\]]*\]|offset \w+|[A-Za-z_:][\w:]*|(?P<num
 _WINDOW = re.compile(r"(?<=\[)(?P<window>\d+[smhd])(?=\])|(?<=offset )(?P<offset>\d+[smhd])")
 _CLAUSE = re.compile(r"\b(?:by|on) \((?P<labels>[^)]*)\)")
 _MATCHER = re.compile(rf"(?P<label>\w+)(?P<operator>=~|!~|!=|=)(?P<value>{_STRING})")
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -42,7 +45,12 @@ class Mutant:
     file: str
     rule: str
     change: str
-    text: str
+    changed: dict[str, str]
+
+    @property
+    def plain_name(self) -> str:
+        """The alert or the recording, without the labels that a recording adds."""
+        return self.rule.partition("{")[0]
 
     @property
     def name(self) -> str:
@@ -56,8 +64,18 @@ class Test:
 
     name: str
     files: frozenset[str]
-    text: str
+    content: dict[str, Any]
     seconds: float = 0.0
+
+    def about(self, names: set[str]) -> dict[str, Any] | None:
+        """Return the test with only those assertions that one of these rules can change, None when there is none."""
+        (test,) = self.content["tests"]
+        alerts = [each for each in test.get("alert_rule_test", []) if each["alertname"] in names]
+        queries = [each for each in test.get("promql_expr_test", []) if _may_tell(each["expr"], names)]
+        if not alerts and not queries:
+            return None
+        rest = {key: value for key, value in test.items() if key not in {"alert_rule_test", "promql_expr_test"}}
+        return {**self.content, "tests": [{**rest, "alert_rule_test": alerts, "promql_expr_test": queries}]}
 
 
 class Tests:
@@ -68,6 +86,7 @@ class Tests:
         self._tests: list[Test] = []
         self._readers = _readers()
         self._noticed_before: set[tuple[str, str]] = set()
+        self._pass_unchanged: dict[tuple[str, str], bool] = {}
 
     def learn(self, files: set[str]) -> list[str]:
         """Run each test that loads one of the rule files, with these as they are; return the names of those that fail."""
@@ -76,31 +95,40 @@ class Tests:
             if not test.files & files:
                 continue
             started = time.monotonic()
-            if not self._passes(test, None):
+            if not self._passes(test.content, _contents()):
                 failed.append(test.name)
-            self._tests.append(Test(test.name, test.files, test.text, time.monotonic() - started))
+            self._tests.append(Test(test.name, test.files, test.content, time.monotonic() - started))
         return failed
 
     def notice(self, mutant: Mutant) -> bool:
         """Say whether a test fails with this change."""
-        names = self._readers[mutant.rule.partition("{")[0]]
+        concerned = self._readers[mutant.plain_name]
+        needed = {name for name in self._readers if self._readers[name] & concerned}
 
-        def rank(test: Test) -> tuple[bool, bool, float]:
-            concerned = any(name in test.text for name in names)
-            return (mutant.rule, test.name) not in self._noticed_before, not concerned, test.seconds
+        def rank(test: Test) -> tuple[bool, float]:
+            return (mutant.rule, test.name) not in self._noticed_before, test.seconds
 
         for test in sorted((test for test in self._tests if mutant.file in test.files), key=rank):
-            if not self._passes(test, mutant):
+            content = test.about(concerned)
+            if content is not None and not self._passes(content, _reduced(needed, mutant)):
+                if not self._passes_unchanged(test, mutant.plain_name, content, needed):
+                    raise RuntimeError(f"The part of the test {test.name!r} on {mutant.plain_name} fails alone.")
                 self._noticed_before.add((mutant.rule, test.name))
                 return True
         return False
 
-    def _passes(self, test: Test, mutant: Mutant | None) -> bool:
+    def _passes_unchanged(self, test: Test, rule: str, content: dict[str, Any], needed: set[str]) -> bool:
+        """Say whether that part of the test passes without a change: otherwise its failure tells nothing."""
+        key = rule, test.name
+        if key not in self._pass_unchanged:
+            self._pass_unchanged[key] = self._passes(content, _reduced(needed, None))
+        return self._pass_unchanged[key]
+
+    def _passes(self, test: dict[str, Any], rules: dict[str, dict[str, Any]]) -> bool:
         with tempfile.TemporaryDirectory() as place:
-            shutil.copytree(HERE / "rules", Path(place) / "rules")
-            if mutant is not None:
-                (Path(place) / "rules" / mutant.file).write_text(mutant.text, encoding="utf-8")
-            (Path(place) / "test.yml").write_text(test.text, encoding="utf-8")
+            (Path(place) / "rules").mkdir()
+            for name, content in {**rules, "../test.yml": test}.items():
+                (Path(place) / "rules" / name).write_text(yaml.dump(content, Dumper=_DUMPER, sort_keys=False))
             command = [self._promtool, "test", "rules", "test.yml"]
             return subprocess.run(command, cwd=place, capture_output=True, check=False).returncode == 0
 
@@ -111,7 +139,7 @@ def main() -> int:
     parser.add_argument("--promtool", default=shutil.which("promtool"), help="the program (default: that of the PATH)")
     parser.add_argument("--rules", metavar="FILE", help="only the rules of this file")
     parser.add_argument("--alert", metavar="NAME", help="only alerts and recordings whose name contains this")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="changes tried side by side (default: 1)")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="changes tried side by side (default: 2)")
     arguments = parser.parse_args()
     if not arguments.promtool:
         parser.error(
@@ -187,7 +215,35 @@ def _tests() -> Iterator[Test]:
         files = [Path(name).name for name in content["rule_files"]]
         for test in content["tests"]:
             alone = {**content, "rule_files": [f"rules/{name}" for name in files], "tests": [test]}
-            yield Test(test["name"], frozenset(files), yaml.safe_dump(alone, sort_keys=False))
+            yield Test(test["name"], frozenset(files), alone)
+
+
+def _may_tell(query: str, names: set[str]) -> bool:
+    """Say whether one of these rules can change what a query gives: it names the rule, or it asks for alerts without a name."""
+    if "ALERTS" in query and "alertname=" not in query:
+        return True
+    return any(re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", query) for name in names)
+
+
+def _reduced(names: set[str], mutant: Mutant | None) -> dict[str, dict[str, Any]]:
+    """Return the rule files with these rules alone, one of them changed. Groups and order stay: a rule reads what was recorded before it."""
+    return {
+        file: {
+            "groups": [
+                {
+                    **group,
+                    "rules": [_changed(file, rule, mutant) for rule in group["rules"] if _plain_name(rule) in names],
+                }
+                for group in content["groups"]
+            ]
+        }
+        for file, content in _contents().items()
+    }
+
+
+def _changed(file: str, rule: dict[str, Any], mutant: Mutant | None) -> dict[str, Any]:
+    is_meant = mutant is not None and (file, _name(rule)) == (mutant.file, mutant.rule)
+    return {**rule, **mutant.changed} if mutant is not None and is_meant else rule
 
 
 def _readers() -> dict[str, set[str]]:
@@ -208,6 +264,12 @@ def _plain_name(rule: dict[str, Any]) -> str:
     return str(rule.get("alert") or rule["record"])
 
 
+def _name(rule: dict[str, Any]) -> str:
+    labels = ",".join(rule.get("labels", {}).values()) if "record" in rule else ""
+    return _plain_name(rule) + (f"{{{labels}}}" if "record" in rule else "")
+
+
+@cache
 def _contents() -> dict[str, dict[str, Any]]:
     return {
         path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((HERE / "rules").glob("*.yml"))
@@ -218,14 +280,8 @@ def _mutants() -> Iterator[Mutant]:
     for file, content in _contents().items():
         for group in content["groups"]:
             for rule in group["rules"]:
-                labels = ",".join(rule.get("labels", {}).values()) if "record" in rule else ""
-                name = _plain_name(rule) + (f"{{{labels}}}" if "record" in rule else "")
-                original = dict(rule)
                 for change, changed in _changes(rule):
-                    rule.update(changed)
-                    yield Mutant(file, name, change, yaml.safe_dump(content, sort_keys=False))
-                    rule.clear()
-                    rule.update(original)
+                    yield Mutant(file, _name(rule), change, changed)
 
 
 def _changes(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -5,6 +5,7 @@ import sys
 
 from lab import deployment, hosts, images, machine, main_job, repository, settings
 from lab.errors import LabError
+from lab.fire import command as fire_command
 from lab.locking import cache_lock
 from lab.progress import console
 
@@ -26,6 +27,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("deploy", help="hosts, site.yml and the example application, without traffic")
     commands.add_parser("status", help="hosts, events stored, targets, where to look")
+    fire = commands.add_parser(
+        "fire",
+        help="make the cause of an alert on the running lab and follow it to the receiver; of all without a name",
+    )
+    fire.add_argument("alert", nargs="*", help="names of alerts (default: every alert)")
+    fire.add_argument("--json", action="store_true", help="print the seconds as JSON")
+    fire.add_argument("--list", action="store_true", help="only print each alert and its cause")
+    fire.add_argument("--restore", action="store_true", help="only undo what a fire that was killed has left")
+    quiet = commands.add_parser(
+        "quiet-hour", help="normal traffic with compressed time: no alert may fire but the Watchdog"
+    )
+    quiet.add_argument("--minutes", type=float, default=15, help="how long (default %(default)s)")
     down = commands.add_parser("down", help="remove hosts, network and the lab's secrets; the cache stays")
     down.add_argument("--keep-others", action="store_true", help="leave hosts that `host create` made")
     commands.add_parser("check", help="say what this machine lacks for the lab")
@@ -69,6 +82,15 @@ def _repository(arguments: argparse.Namespace) -> None:
         print(repository.signing_key())
 
 
+def _fire(arguments: argparse.Namespace) -> None:
+    if arguments.list:
+        fire_command.print_causes()
+    elif arguments.restore:
+        fire_command.restore()
+    else:
+        fire_command.fire(arguments.alert, as_json=arguments.json)
+
+
 def main(words: list[str] | None = None) -> int:
     """Run one command of the lab; return the exit code (0 done, 1 with a sentence on standard error, 130 interrupted)."""
     arguments = _parser().parse_args(words)
@@ -82,6 +104,10 @@ def main(words: list[str] | None = None) -> int:
                 deployment.deploy()
             case "status":
                 main_job.status()
+            case "fire":
+                _fire(arguments)
+            case "quiet-hour":
+                fire_command.quiet_hour(arguments.minutes)
             case "down":
                 deployment.remove(keep_others=arguments.keep_others)
             case "check":

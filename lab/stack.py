@@ -109,16 +109,41 @@ def count(stream: str) -> StreamCount:
 
 def targets() -> dict[str, str]:
     """Return Prometheus' targets, instance by job, with their health (`up`, `down`, `unknown`)."""
+    active = _ask_prometheus("targets", {"state": "active"})["activeTargets"]
+    return {f"{target['labels']['job']} {target['labels']['instance']}": target["health"] for target in active}
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Return Prometheus' alerts that are pending or firing.
+
+    Raises:
+        requests.RequestException: when it does not answer.
+    """
+    found: list[dict[str, Any]] = _ask_prometheus("alerts", {})["alerts"]
+    return found
+
+
+def query(expression: str) -> list[dict[str, Any]]:
+    """Return what Prometheus says to an instant query: the samples of a vector.
+
+    Raises:
+        requests.RequestException: when it does not answer.
+    """
+    found: list[dict[str, Any]] = _ask_prometheus("query", {"query": expression})["result"]
+    return found
+
+
+def _ask_prometheus(what: str, parameters: dict[str, str]) -> dict[str, Any]:
     answer = requests.get(
-        f"{url(OBSERVER, 9090)}/api/v1/targets",
-        params={"state": "active"},
+        f"{url(OBSERVER, 9090)}/api/v1/{what}",
+        params=parameters,
         auth=("prometheus", password("prometheus_web")),
         verify=str(AUTHORITY),
         timeout=TIMEOUT_SECONDS,
     )
     answer.raise_for_status()
-    active = answer.json()["data"]["activeTargets"]
-    return {f"{target['labels']['job']} {target['labels']['instance']}": target["health"] for target in active}
+    data: dict[str, Any] = answer.json()["data"]
+    return data
 
 
 def send_test_alert(identifier: str) -> None:
@@ -140,7 +165,9 @@ def send_test_alert(identifier: str) -> None:
     answer.raise_for_status()
 
 
-def received_alerts() -> list[dict[str, Any]]:
-    """Return every alert that the lab's receiver has taken so far, in the order of arrival."""
-    text = hosts.execute(APPLICATION, "sh", "-c", f"if [ -e {ALERTS_FILE} ]; then cat {ALERTS_FILE}; fi")
+def received_alerts(after: int = 0) -> list[dict[str, Any]]:
+    """Return every alert that the lab's receiver has taken so far, in the order of arrival, but for the first ones."""
+    text = hosts.execute(
+        APPLICATION, "sh", "-c", f"if [ -e {ALERTS_FILE} ]; then tail -n +{after + 1} {ALERTS_FILE}; fi"
+    )
     return [json.loads(line) for line in text.splitlines()]

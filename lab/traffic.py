@@ -21,7 +21,7 @@ def send(number_of_requests: int, seed: int = 1) -> dict[str, Any]:
     summary = run(
         [
             sys.executable, GENERATOR, "--url", stack.url(stack.APPLICATION, 8443), "--ca", stack.AUTHORITY,
-            "--requests", str(number_of_requests), "--credentials", _credentials(), "--seed", str(seed), "--json",
+            "--requests", str(number_of_requests), "--credentials", credentials(), "--seed", str(seed), "--json",
         ],
         what="Sending traffic to the example application",
     )  # fmt: skip
@@ -29,7 +29,7 @@ def send(number_of_requests: int, seed: int = 1) -> dict[str, Any]:
     return found
 
 
-def _credentials() -> Path:
+def credentials() -> Path:
     """Bring the example users' passwords to the control node: made on the host, readable by nobody else here either."""
     path = stack.SECRETS / "example_users.json"
     content = hosts.execute(stack.APPLICATION, "cat", CREDENTIALS_ON_HOST)

@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import ssl
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class AlertReceiver(BaseHTTPRequestHandler):
             return
         try:
             alerts = json.loads(self.rfile.read(length))["alerts"]
-            lines = [json.dumps(alert) + "\n" for alert in alerts]
+            # By this host's clock: the lab measures how long an alert takes.
+            lines = [json.dumps({**alert, "receivedAt": time.time()}) + "\n" for alert in alerts]
         except (ValueError, KeyError, TypeError):
             self._answer(400, {"error": "Not a webhook of Alertmanager."})
             return

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MISTYPED_EVERY_SECONDS = 300
 CARD, DECLINED, UNREACHABLE = "4242424242424242", "4000000000000002", "4000000000000119"
 SCHOOLS = 5
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
@@ -53,7 +54,10 @@ class Run:
     limit: int
     deadline: float
     run_id: str
+    seconds_between: float = 0.0
     number: int = 0
+    next_request: float = 0.0
+    next_mistyped: float = 0.0
     statuses: collections.Counter[str] = field(default_factory=collections.Counter)
     unexpected: list[dict[str, object]] = field(default_factory=list)
 
@@ -73,6 +77,7 @@ class Run:
         """
         if self.number >= self.limit or time.monotonic() >= self.deadline:
             raise RunEndedError
+        self._keep_pace()
         self.number += 1
         correlation_id = f"traffic-{self.run_id}-{self.number}"
         headers = {
@@ -98,6 +103,12 @@ class Run:
         if problem:
             self.unexpected.append({"number": self.number, "request": f"{method} {path}", "problem": problem})
         return answer
+
+    def _keep_pace(self) -> None:
+        now = time.monotonic()
+        if now < self.next_request:
+            time.sleep(self.next_request - now)
+        self.next_request = max(now, self.next_request) + self.seconds_between
 
     def _exchange(
         self, method: str, path: str, body: str | None, headers: dict[str, str], cookies: dict[str, str]
@@ -165,6 +176,24 @@ class Visitor:
         self._chance.shuffle(kinds)
         return kinds
 
+    def calm_visits(self) -> list[Callable[[], object]]:
+        """Return the kinds of visit in which nothing fails, each some times, in random order."""
+        kinds: list[Callable[[], object]] = [
+            *[lambda: self._get("/", 200)] * 3,
+            *[lambda: self._get("/search/?" + urllib.parse.urlencode({"q": self._chance.choice("aei")}), 200)] * 3,
+            *[lambda: self.pay(CARD, 200)] * 2,
+            lambda: self._get("/my-data/", 200),
+            self.mistype_sometimes,
+        ]
+        self._chance.shuffle(kinds)
+        return kinds
+
+    def mistype_sometimes(self) -> None:
+        """Try a wrong password once in a while, as people do."""
+        if time.monotonic() >= self._run.next_mistyped:
+            self._run.next_mistyped = time.monotonic() + MISTYPED_EVERY_SECONDS
+            self.fail_to_log_in()
+
     def pay(self, card: str, expected: int) -> None:
         """Pay something for the first student; while payments are paused, 503 is right as well."""
         page = self._get("/payments/new/", 200).body
@@ -186,7 +215,7 @@ class Visitor:
         return found.group(1) if found else ""
 
 
-def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outage: bool) -> None:
+def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outage: bool, calm: bool = False) -> None:
     """Visit until the run ends; with ``outage`` the last visit is a payment while the provider is away."""
     total = run.limit
     run.limit = total - 4 if outage else total  # log-in and payment take two requests each
@@ -195,7 +224,7 @@ def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outa
             for user in users:
                 visitor = Visitor(run, user["username"], user["password"], chance)
                 visitor.log_in()
-                for visit in visitor.visits():
+                for visit in visitor.calm_visits() if calm else visitor.visits():
                     visit()
                 visitor.log_out()
     except RunEndedError:
@@ -224,6 +253,12 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="end with a payment while the provider is away: a CRITICAL event and an incident",
     )
+    parser.add_argument(
+        "--calm",
+        action="store_true",
+        help="only visit what goes well; a password is mistyped every five minutes",
+    )
+    parser.add_argument("--pace", type=float, default=0, help="requests a second at most (default: as fast as it goes)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser.parse_args()
 
@@ -244,7 +279,8 @@ def main() -> int:
         return 2
     begin = time.monotonic()
     run = Run(url, context, options.requests, begin + options.seconds, secrets.token_hex(4))
-    visit_all(run, users, random.Random(options.seed), options.payment_outage)  # noqa: S311 - an order, not a secret
+    run.seconds_between = 1 / options.pace if options.pace > 0 else 0.0
+    visit_all(run, users, random.Random(options.seed), options.payment_outage, options.calm)  # noqa: S311 - an order, not a secret
     summary = {
         "run": run.run_id,
         "correlation_id_prefix": f"traffic-{run.run_id}-",

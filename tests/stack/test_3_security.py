@@ -28,7 +28,7 @@ def open_ports(host: str) -> set[int]:
 
 def test_only_the_documented_ports_are_open(deployed_again):
     assert open_ports(stack.OBSERVER) == {5959, 5960, 9090, 9093, 9200, 9300}
-    assert open_ports(stack.APPLICATION) == {8443, 9099}
+    assert open_ports(stack.APPLICATION) == {8443, 9095, 9099}
 
 
 HANDSHAKE = """
@@ -95,6 +95,7 @@ def test_old_tls_is_refused(deployed_again, host):
         (stack.OBSERVER, 9090, "/metrics"),
         (stack.OBSERVER, 9093, "/api/v2/alerts"),
         (stack.APPLICATION, 8443, "/metrics"),
+        (stack.APPLICATION, 9095, "/"),
         (stack.APPLICATION, 9099, "/"),
     ],
 )
