@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-ingest bench-detection bench-incidents
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-ingest bench-detection bench-incidents fire fire-all quiet-hour
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -13,6 +13,8 @@ SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 # Of `make fuzz`.
 SECONDS ?= 60
+# Of `make quiet-hour`.
+MINUTES ?= 15
 # Of `make test-ingest`.
 export HOST PORT NAME CA CERT KEY ES ES_CA ES_USER ES_PASSWORD ES_API_KEY ENVIRONMENT DEAD_LETTERS
 SIDE_BY_SIDE = $(MAKE) --no-print-directory --jobs=2 --keep-going
@@ -33,6 +35,15 @@ status: venv ## Hosts, events stored, targets, where to look
 down: venv ## Remove the lab's hosts, network and secrets (the cache of downloads stays)
 	$(PYTHON) -m lab down
 
+fire: venv ## Make the cause of an alert on the running lab and follow it to its receiver: ALERT=PaymentSystemDown (or several names)
+	@$(PYTHON) -m lab fire $(if $(strip $(ALERT)),$(ALERT),--list)
+
+fire-all: venv ## All alerts, from cause to receiver and back, on the running lab; a table of seconds (about half an hour)
+	$(PYTHON) -m lab fire $(FIRE)
+
+quiet-hour: venv ## Normal traffic on the running lab: no alert may fire. With compressed time; MINUTES=15
+	$(PYTHON) -m lab quiet-hour --minutes $(MINUTES)
+
 test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
 	@# The package's tests mostly wait, so they run beside the scenarios.
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages
@@ -47,7 +58,7 @@ lint: venv ## Style, types, playbooks, roles, generated files
 	ansible-lint --offline --profile production
 
 test-unit: venv ## Quick tests that need no host (under a minute)
-	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests
+	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests roles/dead_mans_switch/tests
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
@@ -73,11 +84,13 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash (more than an hour)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash, every alert from its cause to its receiver (more than two hours)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	@$(MAKE) --no-print-directory test-alert-mutations
+	@# On a lab of its own, which is gone afterwards.
+	@$(PYTHON) -m lab up && $(PYTHON) -m lab fire && $(PYTHON) -m lab quiet-hour && $(PYTHON) -m lab down
 
 test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (MUTATIONS="--alert NAME" tries a part)
 	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool $(MUTATIONS)

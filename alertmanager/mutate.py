@@ -110,8 +110,11 @@ class Tests:
 
         for test in sorted((test for test in self._tests if mutant.file in test.files), key=rank):
             content = test.about(concerned)
-            if content is not None and not self._passes(content, _reduced(needed, mutant)):
-                if not self._passes_unchanged(test, mutant.plain_name, content, needed):
+            if content is None:
+                continue
+            rules = set(self._readers) if _asks_for_any_alert(content) else needed
+            if not self._passes(content, _reduced(rules, mutant)):
+                if not self._passes_unchanged(test, mutant.plain_name, content, rules):
                     raise RuntimeError(f"The part of the test {test.name!r} on {mutant.plain_name} fails alone.")
                 self._noticed_before.add((mutant.rule, test.name))
                 return True
@@ -220,9 +223,16 @@ def _tests() -> Iterator[Test]:
 
 def _may_tell(query: str, names: set[str]) -> bool:
     """Say whether one of these rules can change what a query gives: it names the rule, or it asks for alerts without a name."""
-    if "ALERTS" in query and "alertname=" not in query:
-        return True
-    return any(re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", query) for name in names)
+    return _is_nameless(query) or any(re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", query) for name in names)
+
+
+def _is_nameless(query: str) -> bool:
+    return "ALERTS" in query and "alertname=" not in query
+
+
+def _asks_for_any_alert(content: dict[str, Any]) -> bool:
+    """Say whether the test asks for alerts without naming them: then all rules have to be there."""
+    return any(_is_nameless(each["expr"]) for test in content["tests"] for each in test["promql_expr_test"])
 
 
 def _reduced(names: set[str], mutant: Mutant | None) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,8 @@ from logbastion.shipping_metrics import ShippingMetrics
 MEBIBYTE = 1024 * 1024
 NOBODY = "127.0.0.1:1"
 """Where nobody listens."""
+SCRAPED_SECONDS = 8
+"""In which Prometheus has seen the new counters at 0."""
 LOGGER_OF_STREAM = {"application": "business.fire", "security": "security.events"}
 
 
@@ -54,7 +56,7 @@ def oversized(arguments: argparse.Namespace) -> None:
     """Log events that do not fit into the datagrams by which this process ships: the transport refuses them."""
     logger = logging.getLogger("business.fire")
     logger.propagate = False
-    transport = UdpTransport("127.0.0.1:9", max_bytes=2000)
+    transport = UdpTransport("127.0.0.1:9", max_bytes=2000, send_timeout=0.2)
     logger.addHandler(ShippingHandler(transport, spool_directory=arguments.spool, publish=ShippingMetrics()))
     for number in count(1):
         logger.warning("fire %d %s", number, "too long for a small datagram " * 100)
@@ -128,6 +130,7 @@ def failing_response(arguments: argparse.Namespace) -> None:
         "ca_file": os.environ["LOGBASTION_CA_FILE"],
     }
     _only_count(incidents={"responses": {"alertmanager": response}})
+    time.sleep(SCRAPED_SECONDS)
     while True:
         logging.getLogger("business.fire").error("smtplib.SMTPServerDisconnected: please run connect() first")
         time.sleep(2)

@@ -137,8 +137,8 @@ class Seconds:
     @contextmanager
     def failing_rules(self) -> Iterator[None]:
         """Give it a rule whose sides match many to many."""
-        many = "prometheus_http_requests_total + on() prometheus_http_requests_total"
-        with self.prometheus(rules=[{"record": "never", "expr": many}]):
+        many = " or ".join(f'label_replace(vector(1), "n", "{number}", "", "")' for number in (1, 2))
+        with self.prometheus(rules=[{"record": "never", "expr": f"({many}) + on() ({many})"}]):
             yield
 
     @contextmanager

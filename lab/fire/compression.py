@@ -56,4 +56,4 @@ def compressed_prometheus(text: str, rules: str) -> dict[str, Any]:
 
 def compressed_alertmanager(text: str) -> str:
     """Return Alertmanager's configuration in which the end of an alert does not wait for the interval of its group."""
-    return re.sub(r"(?m)^(\s*group_interval:) .*$", rf"\1 {GROUP_INTERVAL}", text)
+    return re.sub(r"(?m)^([ -]*group_interval:) .*$", rf"\1 {GROUP_INTERVAL}", text)

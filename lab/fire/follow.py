@@ -109,7 +109,7 @@ class Follower:
                         lambda e=expected: self._watch.is_over(e.name, e.labels, began),  # type: ignore[misc]
                         max(ended, time.time() if expected.after else 0) + cause.within,
                     )
-                    result.resolved = None if over is None else over - ended
+                    result.resolved = None if over is None else max(0.0, over - ended)
             except Stopped:
                 result.error = "interrupted"
             _tell(result)

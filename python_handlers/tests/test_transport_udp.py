@@ -113,6 +113,14 @@ def test_an_event_above_the_limit_is_refused_and_not_cut(connect, server):
     assert len(feeder.refused) == 3
 
 
+def test_a_listener_that_never_answers_is_no_failure(server):
+    transport = UdpTransport(server.address, send_timeout=0.05)
+    assert transport.send([b'{"event":1}']).settled == 1
+    assert transport.poll().settled == 0  # does not wait for an answer, so the time-out cannot pass
+    assert transport.send([b'{"event":2}']).settled == 1
+    assert server.take(2) == [b'{"event":1}', b'{"event":2}']
+
+
 def test_nobody_listening_is_noticed(connect, server):
     address = server.address
     server.__exit__()

@@ -83,12 +83,16 @@ class UdpTransport:
     def poll(self) -> Receipt:
         """See :meth:`Transport.poll`. This notices that nobody listens."""
         if self._socket is not None:
+            # With a time-out, Python waits for an answer also where `MSG_DONTWAIT` is asked for.
+            self._socket.settimeout(0)
             try:
-                self._socket.recv(1, socket.MSG_DONTWAIT)
+                self._socket.recv(1)
             except BlockingIOError:
-                pass
+                self._socket.settimeout(self._send_timeout)
             except _FAILURES as error:
                 raise self._failure(error, Receipt()) from error
+            else:
+                self._socket.settimeout(self._send_timeout)
         return Receipt()
 
     def finish(self, timeout: float) -> Receipt:
