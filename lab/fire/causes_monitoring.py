@@ -9,7 +9,8 @@ import yaml
 from lab import stack
 from lab.fire import programs, remote
 from lab.fire.causes import Cause, Expected
-from lab.fire.short_time import ALERTMANAGER_CONFIGURATION, Configuration, job
+from lab.fire.compression import ALERTMANAGERS
+from lab.fire.short_time import ALERTMANAGER_CONFIGURATION, Change, Configuration, job
 
 HOST = stack.OBSERVER
 SECOND_PROMETHEUS = f"{HOST}:9091"
@@ -235,8 +236,8 @@ class Seconds:
     def no_application(self) -> Iterator[None]:
         """Take the application out of the configuration of the first Prometheus."""
 
-        def without(content: dict[str, Any]) -> None:
-            job(content, "django")["static_configs"] = [{"targets": []}]
+        def without(targets: dict[str, list[str]]) -> None:
+            targets["django"].clear()
 
         with self._configuration.changed("application", without):
             yield
@@ -308,18 +309,15 @@ def _second(happens: str, alert: str, made: Callable[[], Any], within: float = 1
     return Cause(happens, (Expected(alert, _SECOND_PROMETHEUS),), made, within=within, stand_in=_STAND_IN)
 
 
-def _target(name: str, target: str) -> Callable[[dict[str, Any]], None]:
-    def change(content: dict[str, Any]) -> None:
-        job(content, name)["static_configs"][0]["targets"].append(target)
-
-    return change
+def _target(name: str, target: str) -> Change:
+    return lambda targets: targets[name].append(target)
 
 
-def _second_alertmanager(watched: bool) -> Callable[[dict[str, Any]], None]:
-    def change(content: dict[str, Any]) -> None:
-        content["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"].append(SECOND_ALERTMANAGER)
+def _second_alertmanager(watched: bool) -> Change:
+    def change(targets: dict[str, list[str]]) -> None:
+        targets[ALERTMANAGERS].append(SECOND_ALERTMANAGER)
         if watched:
-            _target("alertmanager", SECOND_ALERTMANAGER)(content)
+            targets["alertmanager"].append(SECOND_ALERTMANAGER)
 
     return change
 

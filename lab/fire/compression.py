@@ -12,6 +12,8 @@ import yaml
 
 SCRAPE_INTERVAL = "2s"
 GROUP_INTERVAL = "2s"
+ALERTMANAGERS = "alertmanagers"
+"""In place of a job: whom Prometheus gives alerts."""
 _FIVE_MINUTES = 300
 _INSTEAD = 20
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -45,13 +47,24 @@ def compressed_rules(text: str) -> str:
     return yaml.safe_dump(content, sort_keys=False, width=1000)
 
 
-def compressed_prometheus(text: str, rules: str) -> dict[str, Any]:
-    """Return Prometheus' configuration with a scrape every two seconds, and the rules of another directory."""
+def compressed_prometheus(text: str, rules: str, targets: str) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return Prometheus' configuration with a scrape every two seconds and the rules of another directory, and its targets by job.
+
+    Targets and Alertmanagers are read from files in the directory `targets`: a change of them needs no reload, during which
+    Prometheus has no Alertmanager for some seconds and throws alerts away.
+    """
     content: dict[str, Any] = yaml.safe_load(text)
     for name in ("scrape_interval", "evaluation_interval", "scrape_timeout"):
         content["global"][name] = SCRAPE_INTERVAL
     content["rule_files"] = [f"{rules}/*.yml"]
-    return content
+    found = {}
+    (alertmanagers,) = content["alerting"]["alertmanagers"]
+    for name, section in [(job["job_name"], job) for job in content["scrape_configs"]] + [
+        (ALERTMANAGERS, alertmanagers)
+    ]:
+        found[name] = [target for part in section.pop("static_configs") for target in part["targets"]]
+        section["file_sd_configs"] = [{"files": [f"{targets}/{name}.json"]}]
+    return content, found
 
 
 def compressed_alertmanager(text: str) -> str:

@@ -87,16 +87,22 @@ class Follower:
         """Make a cause, wait for its alerts, undo it. What goes wrong stands in the results."""
         results = [Result(each.name, cause.happens, cause.stand_in, ends=each.ends) for each in cause.alerts]
         began = time.time()
-        console.print(f"[bold]==>[/bold] {cause.happens}")
         try:
+            self._wait(lambda: self._quiet(cause), began + cause.within)
+            began = time.time()
+            console.print(f"[bold]==>[/bold] {cause.happens}")
             with cause.made():
                 for expected, result in zip(cause.alerts, results, strict=True):
                     if not expected.after:
                         self._wait_for(expected, result, began, began + cause.within)
         except (LabError, Stopped, OSError) as error:
             for result in results:
-                result.error = result.error or str(error) or type(error).__name__
+                result.error = result.error or str(error) or "interrupted"
         return results, began, time.time()
+
+    def _quiet(self, cause: Cause) -> float | None:
+        """Say that none of its alerts is there already, as from an earlier cause: the receiver would not be told of it again."""
+        return None if any(self._watch.is_active(each.name, each.labels) for each in cause.alerts if each.ends) else 0.0
 
     def _ends(self, cause: Cause, results: list[Result], began: float, ended: float) -> list[Result]:
         for expected, result in zip(cause.alerts, results, strict=True):

@@ -52,7 +52,7 @@ def tracks(configuration: Configuration) -> list[list[Cause]]:
             *causes_pipeline.SPOOL,
             *causes_pipeline.EVIDENCE,
             *causes_pipeline.CERTIFICATES,
-            *causes_application.OBJECTIVES,
+            *causes_application.PAYMENTS,
         ],
         list(causes_pipeline.INGEST_CAUSES),
         list(Seconds(configuration).causes()),

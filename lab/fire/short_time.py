@@ -1,5 +1,6 @@
 """The lab's own Prometheus and Alertmanager with compressed time, for a while: own configuration, own (empty) memory, all below /run."""
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -14,39 +15,43 @@ from lab.fire import remote
 from lab.fire.compression import compressed_alertmanager, compressed_prometheus, compressed_rules
 
 DATA = "/var/lib/prometheus/logbastion-fire"
+ALERTMANAGER_DATA = "/var/lib/prometheus/alertmanager/logbastion-fire"
+"""Its own too: Alertmanager does not tell again what it remembers to have told within four hours."""
 RULES = f"{remote.DIRECTORY}/rules"
+TARGETS = f"{remote.DIRECTORY}/targets"
 PROMETHEUS_CONFIGURATION = f"{remote.DIRECTORY}/prometheus.yml"
 ALERTMANAGER_CONFIGURATION = f"{remote.DIRECTORY}/alertmanager.yml"
 READY_WITHIN_SECONDS = 60
 
-Change = Callable[[dict[str, Any]], None]
+Change = Callable[[dict[str, list[str]]], None]
+"""Changes the targets of jobs, and the Alertmanagers."""
 prometheus = remote.Environment(stack.OBSERVER, "prometheus")
 alertmanager = remote.Environment(stack.OBSERVER, "prometheus-alertmanager")
 
 
 class Configuration:
-    """Prometheus' compressed configuration; causes change it, several at a time."""
+    """Prometheus' compressed configuration; causes change its targets, several at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changes: dict[str, Change] = {}
+        self._targets: dict[str, list[str]] = {}
+
+    def write(self) -> None:
+        """Write it as it is at the beginning."""
+        text = remote.read(stack.OBSERVER, "/etc/prometheus/prometheus.yml")
+        content, self._targets = compressed_prometheus(text, RULES, TARGETS)
+        _write(PROMETHEUS_CONFIGURATION, yaml.safe_dump(content, sort_keys=False))
+        self._write_targets()
 
     @contextmanager
     def changed(self, name: str, change: Change) -> Iterator[None]:
-        """Change it for a while."""
+        """Change the targets for a while."""
         self._apply(name, change)
         try:
             yield
         finally:
             self._apply(name, None)
-
-    def write(self) -> None:
-        """Write it as it is now."""
-        content = compressed_prometheus(remote.read(stack.OBSERVER, "/etc/prometheus/prometheus.yml"), RULES)
-        for change in self._changes.values():
-            change(content)
-        text = yaml.safe_dump(content, sort_keys=False)
-        remote.write(stack.OBSERVER, PROMETHEUS_CONFIGURATION, text, mode="0640", owner="root:prometheus")
 
     def _apply(self, name: str, change: Change | None) -> None:
         with self._lock:
@@ -54,8 +59,21 @@ class Configuration:
                 self._changes.pop(name, None)
             else:
                 self._changes[name] = change
-            self.write()
-            remote.shell(stack.OBSERVER, "systemctl reload prometheus")
+            self._write_targets()
+
+    def _write_targets(self) -> None:
+        targets = {name: list(found) for name, found in self._targets.items()}
+        for change in self._changes.values():
+            change(targets)
+        for name, found in targets.items():
+            # In one step: Prometheus reads the file as soon as it changes.
+            path = f"{TARGETS}/{name}.json"
+            _write(f"{path}.new", json.dumps([{"targets": found}]))
+            remote.shell(stack.OBSERVER, f"cmp -s {path}.new {path} && rm {path}.new || mv {path}.new {path}")
+
+
+def _write(path: str, text: str) -> None:
+    remote.write(stack.OBSERVER, path, text, mode="0640", owner="root:prometheus")
 
 
 def job(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -82,22 +100,22 @@ def _begin(configuration: Configuration) -> None:
     host = stack.OBSERVER
     remote.shell(
         host,
-        f"mkdir -p {RULES}; chmod 0755 {remote.DIRECTORY} {RULES}; rm -rf {DATA}; "
-        f"install -d -o prometheus -g prometheus {DATA}",
+        f"mkdir -p {RULES} {TARGETS}; chmod 0755 {remote.DIRECTORY} {RULES} {TARGETS}; rm -rf {DATA} {ALERTMANAGER_DATA}; "
+        f"install -d -o prometheus -g prometheus {DATA} {ALERTMANAGER_DATA}",
     )
     for path in remote.shell(host, "ls /etc/prometheus/rules.d/*.yml").split():
         text = compressed_rules(remote.read(host, path))
-        remote.write(host, f"{RULES}/{path.rpartition('/')[2]}", text, mode="0640", owner="root:prometheus")
+        _write(f"{RULES}/{path.rpartition('/')[2]}", text)
     remote.shell(host, f"promtool check rules {RULES}/*.yml")
     configuration.write()
     arguments = _arguments("prometheus")
     prometheus.set("time", {"ARGS": f"{arguments} --config.file={PROMETHEUS_CONFIGURATION} --storage.tsdb.path={DATA}"})
     text = compressed_alertmanager(remote.read(host, "/etc/prometheus-alertmanager/alertmanager.yml"))
-    remote.write(host, ALERTMANAGER_CONFIGURATION, text, mode="0640", owner="root:prometheus")
+    _write(ALERTMANAGER_CONFIGURATION, text)
     arguments = re.sub(
         r"--config\.file=\S+", f"--config.file={ALERTMANAGER_CONFIGURATION}", _arguments("prometheus-alertmanager")
     )
-    alertmanager.set("time", {"ARGS": arguments})
+    alertmanager.set("time", {"ARGS": f"{arguments} --storage.path={ALERTMANAGER_DATA}"})
     for service in (alertmanager, prometheus):
         service.restart()
     _wait_until_ready()
@@ -110,7 +128,7 @@ def end() -> None:
     remote.clear(stack.OBSERVER)
     for service in (alertmanager, prometheus):
         service.restart()
-    remote.shell(stack.OBSERVER, f"rm -rf {DATA}")
+    remote.shell(stack.OBSERVER, f"rm -rf {DATA} {ALERTMANAGER_DATA}")
     _wait_until_ready()
 
 

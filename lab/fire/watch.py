@@ -65,6 +65,10 @@ class Watch:
                 None,
             )
 
+    def is_active(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Say whether Prometheus has the alert right now, pending or firing."""
+        return any(Sight(0, state, dict(alert)).is_of(name, labels) for alert, state in self._states.items())
+
     def is_over(self, name: str, labels: Mapping[str, str], since: float) -> float | None:
         """Return when the receiver heard that the alert is over: every one of the name that it was told of since a moment."""
         last: dict[frozenset[tuple[str, str]], Sight] = {}

@@ -84,18 +84,25 @@ def test_a_duration_of_another_form_is_an_error_and_not_left_as_it_is(wrong):
         compressed(wrong)
 
 
-def test_prometheus_scrapes_faster_and_reads_other_rules():
+def test_prometheus_scrapes_faster_and_reads_rules_and_targets_elsewhere():
+    sections = {"scheme": "https", "static_configs": [{"targets": ["a:1", "b:1"]}]}
     text = yaml.safe_dump(
         {
             "global": {"scrape_interval": "15s", "external_labels": {"a": "b"}},
             "rule_files": ["/etc/x/*.yml"],
-            "scrape_configs": [1],
+            "alerting": {"alertmanagers": [{**sections, "static_configs": [{"targets": ["m:9093"]}]}]},
+            "scrape_configs": [{"job_name": "django", **sections}],
         }
     )
-    assert compressed_prometheus(text, "/run/rules") == {
+    content, targets = compressed_prometheus(text, "/run/rules", "/run/targets")
+    assert targets == {"django": ["a:1", "b:1"], "alertmanagers": ["m:9093"]}
+    assert content == {
         "global": {"scrape_interval": "2s", "evaluation_interval": "2s", "scrape_timeout": "2s", "external_labels": {"a": "b"}},
         "rule_files": ["/run/rules/*.yml"],
-        "scrape_configs": [1],
+        "alerting": {"alertmanagers": [{"scheme": "https", "file_sd_configs": [{"files": ["/run/targets/alertmanagers.json"]}]}]},
+        "scrape_configs": [
+            {"job_name": "django", "scheme": "https", "file_sd_configs": [{"files": ["/run/targets/django.json"]}]}
+        ],
     }  # fmt: skip
 
 

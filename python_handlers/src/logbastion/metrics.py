@@ -182,10 +182,14 @@ class _Serial:
             self._busy = True
             try:
                 update(*arguments)
-                while self._later:
-                    self._later.popleft()()
+                if self._later:
+                    self._do_later()
             finally:
                 self._busy = False
+
+    def _do_later(self) -> None:
+        while self._later:
+            self._later.popleft()()
 
 
 serially = _Serial()
@@ -275,8 +279,8 @@ class PrometheusLoggingHandler(UnlockedHandler):
             self.handleError(record)
 
     def _count(self, record: logging.LogRecord) -> None:
-        counter, is_security = self._counter(record.name, record.levelno)
-        counter.inc()
+        count, is_security = self._counter(record.name, record.levelno)
+        count()
         if is_security:
             _count_security_event(record)
         if "duration_ms" in record.__dict__:
@@ -285,10 +289,10 @@ class PrometheusLoggingHandler(UnlockedHandler):
         if counts.pending:
             _publish_redactions()
 
-    def _counter_of(self, name: str, level: int) -> tuple[Counter, bool]:
-        """Return the counter of the logger's messages of this level, and whether it logs security events."""
+    def _counter_of(self, name: str, level: int) -> tuple[Callable[[], None], bool]:
+        """Return what counts the logger's messages of this level, and whether it logs security events."""
         counter = instruments().log_messages.labels(level=_level(level), logger=self._label(name))
-        return counter, _is_security_logger(name)
+        return counter.inc, _is_security_logger(name)
 
     def _label(self, name: str) -> str:
         while name:

@@ -13,6 +13,9 @@ class UnlockedHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Do what :meth:`logging.Handler.handle` does, without the lock; a record that a filter returns is used."""
+        if not self.filters:  # most have none, and asking takes longer than looking
+            self.emit(record)
+            return True
         passed: bool | logging.LogRecord = self.filter(record)
         if passed is True:
             self.emit(record)
