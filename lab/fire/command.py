@@ -27,6 +27,7 @@ def fire(names: Sequence[str], *, as_json: bool = False) -> None:
         LabError: when the lab is not up, a name is no alert's, or an alert did not arrive or did not end.
     """
     plan.check(names)
+    console.stderr = as_json  # the output is for a program then
     _need_the_lab()
     configuration = Configuration()
     tracks, alone = plan.tracks(configuration), plan.alone(configuration)
