@@ -163,7 +163,8 @@ class Seconds:
             with self.prometheus(
                 options=f"--alertmanager.notification-queue-capacity={_QUEUE} --rules.alert.resend-delay=1h",
                 alertmanager="127.0.0.1:9098",
-                rules=[{"alert": "Unheard", "expr": alerts}],
+                # Prometheus knows its Alertmanagers five seconds after its start; alerts before that are thrown away.
+                rules=[{"alert": "Unheard", "expr": alerts, "for": "9s"}],
             ):
                 yield
         finally:
