@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MISTYPED_EVERY_SECONDS = 300
+CALM_ROUNDS = 20  # of visits between log-in and log-out, which a loaded machine takes seconds for
 CARD, DECLINED, UNREACHABLE = "4242424242424242", "4000000000000002", "4000000000000119"
 SCHOOLS = 5
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
@@ -224,7 +225,7 @@ def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outa
             for user in users:
                 visitor = Visitor(run, user["username"], user["password"], chance)
                 visitor.log_in()
-                for visit in visitor.calm_visits() if calm else visitor.visits():
+                for visit in visitor.calm_visits() * CALM_ROUNDS if calm else visitor.visits():
                     visit()
                 visitor.log_out()
     except RunEndedError:
