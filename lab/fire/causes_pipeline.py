@@ -73,29 +73,10 @@ def _damaged() -> Iterator[None]:
 
 
 @contextmanager
-def _certificate(days: float) -> Iterator[None]:
+def _certificate(days: int) -> Iterator[None]:
     """Put a certificate in place that ends soon: of the lab's authority, for the same key and name, so that shipping goes on."""
-    authority = stack.SECRETS / "certificates/ca"
     remote.shell(APP, f"mkdir -p {remote.DIRECTORY}; cp -p {_CERTIFICATE} {_KEPT}")
-    with tempfile.TemporaryDirectory() as place:
-        old, new, names = Path(place) / "old.crt", Path(place) / "new.crt", Path(place) / "extensions"
-        old.write_text(remote.read(APP, _CERTIFICATE), encoding="ascii")
-        names.write_text(_extensions(old), encoding="ascii")
-        request: list[str | Path] = [
-            "openssl",
-            "x509",
-            "-in",
-            old,
-            "-CA",
-            authority / "ca.crt",
-            "-CAkey",
-            authority / "ca.key",
-        ]
-        run(
-            [*request, "-days", str(int(days)), "-extfile", names, "-out", new, "-set_serial", "7"],
-            what="Signing a certificate that ends soon",
-        )
-        text = new.read_text(encoding="ascii")
+    text = _ending_soon(remote.read(APP, _CERTIFICATE), days)
     try:
         # Into the same file: owner and mode stay.
         run(["podman", "exec", "--interactive", f"logbastion-{APP}", "sh", "-c", f"cat > {_CERTIFICATE}"], stdin=text)
@@ -104,9 +85,36 @@ def _certificate(days: float) -> Iterator[None]:
         remote.shell(APP, f"cp -p {_KEPT} {_CERTIFICATE}")
 
 
-def _extensions(certificate: Path) -> str:
-    name = run(["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"]).splitlines()[-1].strip()
-    return f"subjectAltName={name}\nextendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\nbasicConstraints=CA:FALSE\n"
+def _ending_soon(certificate: str, days: int) -> str:
+    """Return a certificate for the same key with another end."""
+    authority = stack.SECRETS / "certificates/ca"
+    with tempfile.TemporaryDirectory() as made:
+        place = Path(made)
+        old, request, names, public = (place / name for name in ("old.crt", "request", "extensions", "public"))
+        old.write_text(certificate, encoding="ascii")
+        asked = run(["openssl", "x509", "-in", old, "-noout", "-ext", "subjectAltName"]).splitlines()[-1].strip()
+        name = asked.rpartition(":")[2]
+        public.write_text(run(["openssl", "x509", "-in", old, "-noout", "-pubkey"]), encoding="ascii")
+        names.write_text(
+            f"subjectAltName={asked}\nextendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\nbasicConstraints=CA:FALSE\n",
+            encoding="ascii",
+        )
+        # The request has a key that is thrown away; the certificate gets the old one's.
+        curve = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            place / "thrown-away",
+        ]
+        run(["openssl", "req", "-new", *curve, "-subj", f"/CN={name}", "-out", request])
+        return run(
+            ["openssl", "x509", "-req", "-in", request, "-force_pubkey", public, "-CA", authority / "ca.crt",
+             "-CAkey", authority / "ca.key", "-days", str(days), "-extfile", names, "-set_serial", "7"],
+            what="Signing a certificate that ends soon",
+        )  # fmt: skip
 
 
 @contextmanager
