@@ -100,7 +100,7 @@ def _ending_soon(certificate: str, days: int) -> str:
             encoding="ascii",
         )
         # The request has a key that is thrown away; the certificate gets the old one's.
-        curve = [
+        curve: list[str | Path] = [
             "-newkey",
             "ec",
             "-pkeyopt",
