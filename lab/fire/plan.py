@@ -34,7 +34,8 @@ SWITCH = Cause(
     "Prometheus is stopped: the dead man's switch on the application's host tells",
     (Expected(DEAD_MANS_SWITCH),),
     _prometheus_stopped,
-    within=420,
+    # Alertmanager repeats the Watchdog for four minutes more.
+    within=600,
 )
 
 
