@@ -283,7 +283,7 @@ INGEST_CAUSES = (
             Expected("IngestDeadLetters", after=True),
         ),
         _elasticsearch_away,
-        within=420,
+        within=700,
     ),
     Cause("the disk of the queue has 64 MiB", (Expected("IngestDiskTooSmall"),), _small_queue_disk),
     Cause(

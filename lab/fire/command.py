@@ -9,7 +9,7 @@ from rich.table import Table
 from lab import hosts, stack
 from lab.errors import LabError
 from lab.fire import causes_pipeline, plan, remote
-from lab.fire.causes_application import slow_service
+from lab.fire.causes_application import USERS, slow_service
 from lab.fire.follow import Follower, Result
 from lab.fire.short_time import Configuration, compressed_time, end
 from lab.fire.visitors import calm_traffic
@@ -17,7 +17,9 @@ from lab.fire.watch import Watch
 from lab.progress import console, step
 
 CALM_SECONDS = 75
-"""Before the first cause: an hour and a day of compressed time have quick and successful requests in them."""
+"""Before the first cause that looks at shares of requests: an hour of compressed time has quick and successful ones in it."""
+SHORT_CALM_SECONDS = 15
+"""Before others: each target has been scraped some times."""
 
 
 def fire(names: Sequence[str], *, as_json: bool = False) -> None:
@@ -34,12 +36,14 @@ def fire(names: Sequence[str], *, as_json: bool = False) -> None:
     if names:
         tracks, alone = [plan.chosen(names, track) for track in tracks], plan.chosen(names, alone)
     began = time.monotonic()
+    judged_by_shares = any(cause.alerts == other.alerts for track in tracks for cause in track for other in USERS)
+    calm = CALM_SECONDS if judged_by_shares else SHORT_CALM_SECONDS
     watch = Watch()
     follower = Follower(watch)
     try:
         with watch.going_on(), compressed_time(configuration), slow_service(), calm_traffic():
-            with step(f"{CALM_SECONDS} s of calm traffic"):
-                follower.stop.wait(CALM_SECONDS)
+            with step(f"{calm} s of calm traffic"):
+                follower.stop.wait(calm)
             results = follower.tracks([track for track in tracks if track])
             results += follower.tracks([alone])
     finally:

@@ -1,3 +1,4 @@
+import logging
 import os
 import socket
 
@@ -5,6 +6,7 @@ import pytest
 from conftest import eventually
 from sink import Feeder, numbered
 
+from logbastion.shipping.handler import ShippingHandler
 from logbastion.shipping.transports import Promise, TransportError
 from logbastion.shipping.transports.udp import UdpTransport
 
@@ -201,3 +203,19 @@ def test_nothing_to_do():
     transport.forget()
     with pytest.raises(TransportError, match=r"localhost.invalid"):
         UdpTransport("localhost.invalid:1", plaintext=True).send(numbered(0, 1))
+
+
+def test_what_is_too_large_is_counted_and_kept_among_the_dead_letters(server, tmp_path):
+    handler = ShippingHandler(UdpTransport(server.address, max_bytes=2000), spool_directory=tmp_path / "spool")
+    logger = logging.Logger("business.large")
+    logger.addHandler(handler)
+    try:
+        for number in range(4):
+            logger.warning("event %d %s", number, "x" * (3000 if number % 2 else 10))
+        assert handler.wait(20)
+        assert (handler.counts().refused, handler.counts().acknowledged) == (2, 2)
+    finally:
+        handler.close()
+    (file,) = (tmp_path / "spool/dead_letters").glob("*.jsonl")
+    kept = file.read_text()
+    assert ["event 1 " in kept, "event 3 " in kept, "event 0 " in kept] == [True, True, False]

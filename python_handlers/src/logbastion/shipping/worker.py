@@ -60,7 +60,8 @@ class ShippingWorker:
         self._status = status
         self._tell = tell
         self._publish = publish
-        # A receiver that says nothing of single events refuses none: they can be forgotten as soon as they are sent.
+        # A receiver that says nothing of single events refuses none: they can be forgotten as soon as they are sent,
+        # unless the transport itself has refused one, as UDP does what is too large.
         self._never_refuses = transport.promise in (Promise.NOTHING, Promise.SENT)
         self._dead_letters = None if spool.root is None else DeadLetters(spool.root)
         self._thread: threading.Thread | None = None
@@ -161,7 +162,7 @@ class ShippingWorker:
             self._under_way.append(batch)
             self._window += batch.size
             receipt = self._call(lambda: self._transport.send(batch.events))
-            if self._never_refuses:
+            if self._never_refuses and not receipt.refused:
                 batch.release()
             self._status.shipped += batch.count
             again = min(self._to_resend, batch.count)
