@@ -28,6 +28,21 @@ _STAND_IN = "a second Prometheus on the observer, which the first one watches"
 _STAND_IN_ALERTMANAGER = "a second Alertmanager on the observer"
 
 
+# It shakes hands, or Prometheus would give up after ten seconds whatever time-out it was given.
+_SILENT_SERVER = """
+import socket, ssl
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain("/etc/prometheus/certs/host.crt", "/etc/prometheus/certs/host.key")
+listener = context.wrap_socket(socket.create_server(("", 9098)), server_side=True)
+kept = []
+while True:
+    try:
+        kept.append(listener.accept())
+    except OSError:
+        pass
+"""
+
+
 class Seconds:
     """Makes second servers, and has the first Prometheus watch them.
 
@@ -155,14 +170,13 @@ class Seconds:
     @contextmanager
     def hanging_alertmanager(self) -> Iterator[None]:
         """Give it an Alertmanager that takes the connection and never answers, and more alerts than it sends at a time."""
-        silent = 'import socket,time; s=socket.create_server(("127.0.0.1",9098)); kept=[]\nwhile True: kept.append(s.accept())'
-        remote.write(HOST, f"{remote.DIRECTORY}/silent.py", silent)
-        programs.start(HOST, "silent", f"/usr/bin/python3 {remote.DIRECTORY}/silent.py", "DynamicUser=yes")
+        remote.write(HOST, f"{remote.DIRECTORY}/silent.py", _SILENT_SERVER)
+        programs.start(HOST, "silent", f"/usr/bin/python3 {remote.DIRECTORY}/silent.py", "User=prometheus")
         alerts = " or ".join(f'label_replace(vector(1), "n", "{number}", "", "")' for number in range(_MANY_ALERTS))
         try:
             with self.prometheus(
                 options=f"--alertmanager.notification-queue-capacity={_QUEUE} --rules.alert.resend-delay=1h",
-                alertmanager="127.0.0.1:9098",
+                alertmanager=f"{HOST}:9098",
                 # Prometheus knows its Alertmanagers five seconds after its start; alerts before that are thrown away.
                 rules=[{"alert": "Unheard", "expr": alerts, "for": "9s"}],
             ):
