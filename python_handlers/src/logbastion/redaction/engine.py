@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
+from operator import is_
 from typing import Any, Final, NamedTuple
 
 from logbastion.pseudonyms import pseudonym_of
@@ -41,6 +43,8 @@ _IDENTIFIERS: Final = frozenset(
     }
 )
 _LEAST_DIGITS: Final = 9
+_LEAST_NUMBER: Final = 10 ** (_LEAST_DIGITS - 2)
+"""Below it, with its sign, no number has so many characters."""
 _MAX_PLAIN_NAMES: Final = 4096
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -96,13 +100,16 @@ class Redactor:
             stream = _STREAMS[event["event"]["dataset"]]
         except (KeyError, TypeError):
             stream = _stream_of(event)
+        return self.judge(event, stream)
+
+    def judge(self, content: dict[str, Any], stream: str) -> dict[str, Any]:
+        """Return the content of an event as it may be written; see :data:`logbastion.gate.Judge`."""
         redact = self._texts.redact
         _, clean = self._passed.get(stream) or self._passed_in(stream)
         changed = False
-        for name in event.keys() - _OWN:
-            value = event[name]
+        for name, value in content.items():
             if type(value) is str:
-                if value in clean:
+                if value in clean or name in _OWN:
                     continue
                 if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
                     self._last_id = value  # that of a request comes again with its next event
@@ -114,17 +121,17 @@ class Redactor:
                 written = {key: redact(text, stream) for key, text in value.items()}
             elif name == "security":
                 written = self._security(value, stream)
-            elif isinstance(value, (dict, list)):
+            elif isinstance(value, (dict, list)) and name not in _OWN:
                 written = self._value(value, name, stream)
             else:
                 continue
-            if written != value:
-                event[name] = written
+            if written is not value and written != value:
+                content[name] = written  # of a name that is there, so that the loop can go on
                 changed = True
         if changed:
             counts.redacted += 1
             counts.pending = True
-        return event
+        return content
 
     def _passed_in(self, stream: str) -> _Passed:
         return self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
@@ -141,7 +148,7 @@ class Redactor:
             stream: where they go.
 
         """
-        return self._mapping(fields, stream)
+        return dict(self._mapping(fields, stream))
 
     def _security(self, fields: dict[str, Any], stream: str) -> dict[str, Any]:
         """Keep ``source_ip`` an address, because it is mapped as one."""
@@ -153,16 +160,35 @@ class Redactor:
             result["source_ip"] = address if kept else truncated(address)
         return result
 
-    def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _mapping(self, fields: Mapping[str, Any], stream: str) -> Mapping[str, Any]:
+        """Return the fields as they may be written, the very same mapping when that is how they are."""
         redact = self._texts.redact
         plain, clean = self._passed.get(stream) or self._passed_in(stream)
+        kept = 0
         for key, value in fields.items():
+            if key not in plain:
+                break
+            kind = type(value)
+            if kind is str:
+                if value not in clean and redact(value, stream) is not value:
+                    break
+            elif kind is int and -_LEAST_NUMBER < value < _LEAST_NUMBER:
+                pass
+            elif value is not None and self._value(value, key, stream) is not value:
+                break
+            kept += 1
+        else:
+            return fields
+        return self._changed_mapping(fields, kept, stream)
+
+    def _changed_mapping(self, fields: Mapping[str, Any], kept: int, stream: str) -> dict[str, Any]:
+        """Return new fields of which the first are as they were."""
+        names = iter(fields.items())
+        result = dict(islice(names, kept))
+        plain = self._passed_in(stream).names
+        for key, value in names:
             if key in plain and key not in result:
-                if type(value) is str:
-                    result[key] = value if value in clean else redact(value, stream)
-                else:
-                    result[key] = self._value(value, key, stream)
+                result[key] = self._value(value, key, stream)
             else:
                 self._put_field(result, key, value, stream)
         return result
@@ -212,7 +238,8 @@ class Redactor:
         if isinstance(value, dict):
             return self._mapping(value, stream)
         if isinstance(value, list):
-            return [self._value(item, key, stream) for item in value]
+            written = [self._value(item, key, stream) for item in value]
+            return value if all(map(is_, written, value)) else written
         if isinstance(value, int) and not isinstance(value, bool):
             return self._number(value, key)
         return value
