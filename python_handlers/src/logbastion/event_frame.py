@@ -42,13 +42,13 @@ def identifier_of(record: logging.LogRecord, microseconds: int) -> str:
     ``dict.setdefault`` is one step, so handlers in several threads get the same.
     """
     attributes = record.__dict__
-    identifier: object = attributes.get(EVENT_ID)
-    if identifier is None:
-        identifier = attributes.setdefault(EVENT_ID, uuid7(microseconds))
+    made = uuid7(microseconds) if EVENT_ID not in attributes else ""
+    identifier: object = attributes.setdefault(EVENT_ID, made)
+    if identifier is made and made:
+        return made
     if type(identifier) is str and _IDENTIFIER.fullmatch(identifier):
         return identifier
-    made: str = uuid7(microseconds)  # somebody has put something else there
-    attributes[EVENT_ID] = made
+    attributes[EVENT_ID] = made = uuid7(microseconds)  # somebody has put something else there
     return made
 
 

@@ -100,7 +100,8 @@ class Redactor:
             stream = _STREAMS[event["event"]["dataset"]]
         except (KeyError, TypeError):
             stream = _stream_of(event)
-        return self.judge(event, stream)
+        event.update(self.judge({name: event[name] for name in event if name not in _OWN}, stream))
+        return event
 
     def judge(self, content: dict[str, Any], stream: str) -> dict[str, Any]:
         """Return the content of an event as it may be written; see :data:`logbastion.gate.Judge`."""
@@ -109,7 +110,7 @@ class Redactor:
         changed = False
         for name, value in content.items():
             if type(value) is str:
-                if value in clean or name in _OWN:
+                if value in clean:
                     continue
                 if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
                     self._last_id = value  # that of a request comes again with its next event
@@ -121,7 +122,7 @@ class Redactor:
                 written = {key: redact(text, stream) for key, text in value.items()}
             elif name == "security":
                 written = self._security(value, stream)
-            elif isinstance(value, (dict, list)) and name not in _OWN:
+            elif isinstance(value, (dict, list)):
                 written = self._value(value, name, stream)
             else:
                 continue

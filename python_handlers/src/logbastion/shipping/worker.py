@@ -19,7 +19,8 @@ from logbastion.shipping.status import DEAD_LETTERS_FAILED, ShippingCounts, Ship
 from logbastion.shipping.transports.base import Promise, Receipt, Transport, TransportError
 
 _BATCH_EVENTS: Final = 1000
-_BATCH_BYTES: Final = 512 * 1024
+_BATCH_BYTES: Final = 640 * 1024
+"""More than half a segment, so that no crumb of each is left for a batch of its own."""
 _WINDOW_BYTES: Final = 12 * 1024 * 1024
 _HOUSEKEEPING_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.005
@@ -122,14 +123,14 @@ class ShippingWorker:
         while not self._abandoned and time.monotonic() < self._deadline:
             began, appended = time.monotonic(), self._spool.appended
             try:
-                events = self._step()
+                batch = self._step()
             except Exception as error:  # the thread must outlive whatever a transport does
                 if self._abandoned or not self._recover(error):
                     break
                 continue
-            if events:
+            if batch is not None:
                 pause = _SHORTEST_PAUSE
-                self._give_way(events, began, appended)
+                self._give_way(batch, began, appended)
                 continue
             if self._closing.is_set():
                 break
@@ -138,7 +139,7 @@ class ShippingWorker:
         if not self._abandoned:
             self._finish()
 
-    def _give_way(self, events: int, began: float, appended: int) -> None:
+    def _give_way(self, batch: Batch, began: float, appended: int) -> None:
         """Leave the interpreter to the threads that log, after a step that began then.
 
         While they log without a break, each system call of this thread has to win the interpreter back from them, and
@@ -147,11 +148,11 @@ class ShippingWorker:
         """
         if self._spool.appended - appended > _BUSY_EVENTS and self._spool.fullness < _FULL_ENOUGH:
             self._closing.wait(min(_GIVEN_WAY * (time.monotonic() - began), _LONGEST_PAUSE))
-        elif events < _BATCH_EVENTS // 4:
+        elif batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
             self._closing.wait(_GATHERING_PAUSE)
 
-    def _step(self) -> int:
-        """Hand over a batch, or look after the connection; return how many events were handed over."""
+    def _step(self) -> Batch | None:
+        """Hand over a batch and return it, or look after the connection."""
         self._keep_house()
         batch = self._spool.read(_BATCH_EVENTS, _BATCH_BYTES) if self._window < _WINDOW_BYTES else None
         if batch is None:
@@ -168,13 +169,13 @@ class ShippingWorker:
             self._to_resend -= again
             self._status.resent += again
         if self._abandoned:
-            return 0
+            return None
         if batch is not None or receipt.settled:
             self.failing = False
             self._succeeded = True
             self._backoff.reset()
         self._apply(receipt)
-        return 0 if batch is None else batch.count
+        return batch
 
     def _call(self, method: Callable[[], Receipt]) -> Receipt:
         self.sending = True
