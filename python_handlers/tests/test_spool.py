@@ -4,6 +4,7 @@ import os
 import random
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from spool_helpers import KIB, adopt_all, numbers, put, record, segments, small, take
@@ -321,6 +322,20 @@ def test_host_durability_syncs_before_it_returns_and_shares_the_sync(tmp_path, m
     assert synced[-1] == segments(tmp_path)[0].stat().st_size
     assert len(synced) < 400
     assert len(take(spool)) == 420
+    spool.close()
+
+
+def test_host_durability_syncs_the_names_of_new_files_and_directories_too(tmp_path, monkeypatch):
+    """A file whose name was not written is gone after a loss of power, whatever was synced of its content."""
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino) or real(descriptor))
+    spool = Spool(tmp_path / "spool", durability="host")
+    for first in (0, 2000):  # each begins a segment
+        synced.clear()
+        put(spool, first, first + 1, "audit", size=600 * KIB)
+        assert set(synced) == {Path(spool.home).stat().st_ino, (tmp_path / "spool").stat().st_ino}
+    assert len(segments(tmp_path / "spool")) == 2
     spool.close()
 
 

@@ -26,8 +26,8 @@ _HOUSEKEEPING_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.005
 _GATHERING_PAUSE: Final = 0.01
 """After a batch that was not full: few large batches cost less than many small ones, here and at the receiver."""
-_BUSY_EVENTS: Final = 200
-"""Events logged during one step that count as a burst."""
+_BUSY_RATE: Final = 10_000
+"""Events logged a second that count as a burst."""
 _GIVEN_WAY: Final = 10
 """How many times as long as its last step the thread waits while a burst is logged."""
 _FULL_ENOUGH: Final = 0.25
@@ -74,6 +74,7 @@ class ShippingWorker:
         self._backoff = Backoff()
         self._succeeded = False
         self._house_kept_at = float("-inf")
+        self._looked_at, self._appended = time.monotonic(), 0
         self._told_error: str | None = None
         self._told_damaged = 0
         self._told_refused = 0
@@ -121,7 +122,7 @@ class ShippingWorker:
         self.ident = threading.get_ident()
         pause = _SHORTEST_PAUSE
         while not self._abandoned and time.monotonic() < self._deadline:
-            began, appended = time.monotonic(), self._spool.appended
+            began = time.monotonic()
             try:
                 batch = self._step()
             except Exception as error:  # the thread must outlive whatever a transport does
@@ -130,7 +131,7 @@ class ShippingWorker:
                 continue
             if batch is not None:
                 pause = _SHORTEST_PAUSE
-                self._give_way(batch, began, appended)
+                self._give_way(batch, began)
                 continue
             if self._closing.is_set():
                 break
@@ -139,15 +140,18 @@ class ShippingWorker:
         if not self._abandoned:
             self._finish()
 
-    def _give_way(self, batch: Batch, began: float, appended: int) -> None:
+    def _give_way(self, batch: Batch, began: float) -> None:
         """Leave the interpreter to the threads that log, after a step that began then.
 
         While they log without a break, each system call of this thread has to win the interpreter back from them, and
         each of their appends is slowed by its waiting. So a burst is let pass, as long as little waits: afterwards the
         same events take a quarter of the time.
         """
-        if self._spool.appended - appended > _BUSY_EVENTS and self._spool.fullness < _FULL_ENOUGH:
-            self._closing.wait(min(_GIVEN_WAY * (time.monotonic() - began), _LONGEST_PAUSE))
+        now, appended = time.monotonic(), self._spool.appended
+        seconds, events = now - self._looked_at, appended - self._appended
+        self._looked_at, self._appended = now, appended
+        if events > _BUSY_RATE * seconds and self._spool.fullness < _FULL_ENOUGH:
+            self._closing.wait(min(_GIVEN_WAY * (now - began), _LONGEST_PAUSE))
         elif batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
             self._closing.wait(_GATHERING_PAUSE)
 

@@ -268,6 +268,7 @@ class WritableLane(Lane):
             self.segments.append(self._file)
             if self._commit is not None:
                 _sync_directory(home)
+                _sync_directory(os.path.dirname(home))  # which may be new, too
         except OSError as error:
             self._fall_back(error)
             return
