@@ -93,8 +93,8 @@ retention: venv ## Make ILM and SLM policies, lifecycle templates and the table 
 alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, pages, the dashboard for Grafana, the index of the runbooks
 	$(PYTHON) alertmanager/generate.py
 
-bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
-	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json
+bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json; OPTIONS="--measure flow --repeat 1" for a part
+	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json $(OPTIONS)
 
 fuzz: build/fuzz-venv/requirements.txt ## Redaction, formatter and spool reader fuzzed with atheris; SECONDS=60 for all targets together
 	cd python_handlers && PYTHONPATH=.:src:tests ../build/fuzz-venv/bin/python -m fuzz --seconds $(SECONDS) --directory ../build/fuzz
