@@ -89,33 +89,6 @@ def test_nothing_is_lost_at_kill_9_of_the_writer(tmp_path):
     spool.close()
 
 
-SETTLER = """
-import os, sys
-from logbastion.shipping.spool import Spool
-from logbastion.shipping.spool.segments import FileSegment
-FileSegment.delete = lambda self: os.kill(os.getpid(), 9)
-spool = Spool(sys.argv[1])
-for number in range(3000):
-    spool.append("application", b'{"n":%d,"pad":"%b"}' % (number, b"x" * 500))
-while (batch := spool.read(500, 65536)) is not None:
-    os.write(1, b"%d\\n" % (int(batch.events[-1].split(b":")[1].split(b",")[0]) + 1))
-    spool.settle(batch)
-"""
-
-
-def test_a_process_killed_before_it_has_deleted_what_is_settled_doubles_nothing_and_leaves_nothing(tmp_path):
-    settler = python(SETTLER, tmp_path)
-    settled = int(settler.stdout.read().split()[-1])
-    assert settler.wait() == -signal.SIGKILL
-    settler.stdout.close()
-    assert 0 < settled < 3000
-    assert len(segments(tmp_path)) == 2  # the settled one is still there
-    heir = Spool(tmp_path)
-    assert adopt_all(heir) == list(range(settled, 3000))
-    heir.close()
-    assert not segments(tmp_path)
-
-
 def test_a_living_process_is_left_alone(tmp_path):
     process = python(WRITER, tmp_path, 0)
     process.stdout.readline()

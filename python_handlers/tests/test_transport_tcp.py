@@ -9,7 +9,7 @@ import pytest
 from conftest import eventually
 from sink import Feeder, Silent, Sink, numbered
 
-from logbastion.shipping.transports import Promise, TransportError, connection
+from logbastion.shipping.transports import Promise, TransportError
 from logbastion.shipping.transports.connection import Connection
 from logbastion.shipping.transports.tcp import TcpTransport
 
@@ -224,33 +224,6 @@ def test_a_receiver_that_never_reads_is_noticed(connect, sink):
     feeder.finish()
     assert feeder.settled == 20_000
     assert set(sink.numbers()) == set(range(20_000))
-
-
-def test_a_receiver_that_reads_slowly_is_waited_for(connect, sink, monkeypatch):
-    """A batch takes it longer than any single wait may last."""
-    small = socket.SO_SNDBUF, socket.SO_RCVBUF
-    monkeypatch.setattr(
-        connection, "_keep_alive", lambda plain, _: plain.setsockopt(socket.SOL_SOCKET, small[0], 16384)
-    )
-    sink._listener.setsockopt(socket.SOL_SOCKET, small[1], 16384)
-    sink.slowness = 0.05
-    feeder = Feeder(connect(sink.address, send_timeout=0.5), numbered(0, 500, 1000), batch=500)
-    feeder.hand_over()
-    sink.slowness = 0.0
-    feeder.finish()
-    assert feeder.errors == []
-    assert sink.numbers() == list(range(500))
-
-
-def test_the_kernel_is_asked_to_notice_that_a_receiver_is_gone(connect, sink):
-    """Of an idle connection; see tcp(7). What a busy one does is seen in the tests above."""
-    feeder = Feeder(connect(sink.address, send_timeout=3), numbered(0, 1))
-    feeder.hand_over()
-    with socket.socket(fileno=os.dup(feeder.transport._connection.fileno())) as plain:
-        assert plain.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        options = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_NODELAY")
-        found = [plain.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in options]
-    assert found == [30, 10, 3, 6000, 1]
 
 
 def filled(transport):
