@@ -109,7 +109,10 @@ class Redactor:
         _, clean = self._passed.get(stream) or self._passed_in(stream)
         changed = False
         for name, value in content.items():
-            if type(value) is str:
+            kind = type(value)
+            if kind is int:
+                continue
+            if kind is str:
                 if value in clean:
                     continue
                 if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
