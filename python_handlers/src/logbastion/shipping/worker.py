@@ -150,10 +150,13 @@ class ShippingWorker:
         now, appended = time.monotonic(), self._spool.appended
         seconds, events = now - self._looked_at, appended - self._appended
         self._looked_at, self._appended = now, appended
+        pause = 0.0
         if events > _BUSY_RATE * seconds and self._spool.fullness < _FULL_ENOUGH:
-            self._closing.wait(min(_GIVEN_WAY * (now - began), _LONGEST_PAUSE))
-        elif batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
-            self._closing.wait(_GATHERING_PAUSE)
+            pause = min(_GIVEN_WAY * (now - began), _LONGEST_PAUSE)
+        if batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
+            pause = max(pause, _GATHERING_PAUSE)
+        if pause:
+            self._closing.wait(pause)
 
     def _step(self) -> Batch | None:
         """Hand over a batch and return it, or look after the connection."""
