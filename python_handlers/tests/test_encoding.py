@@ -22,6 +22,7 @@ from logbastion import EventFormatter, encoding, identifiers, jsonsafe
 from logbastion.formatters import event_id
 from logbastion.identifiers import uuid7
 from logbastion.redaction.engine import Redactor, standard_redactor
+from logbastion.redaction_counts import counts
 
 FORMATTER = EventFormatter("school", "lab", host_name="app")
 BY_ORJSON = encoding.orjson_dumps()
@@ -222,6 +223,7 @@ def test_an_event_in_parts_is_the_same_as_a_whole_one(extra, msg, args, name, ow
     if not isinstance(made.created, float) or not 0 <= made.created <= 2e9:
         made.created = 0.0  # what is no time becomes the present time, which would differ
     again = logging.makeLogRecord(made.__dict__ | {"_logbastion_event_id": event_id(made)})
+    IN_PARTS.format_bytes(logging.makeLogRecord(made.__dict__))  # the first of its kind is made as a whole
     assert IN_PARTS.format_bytes(made) == WHOLE.format_bytes(again)
 
 
@@ -235,6 +237,7 @@ def test_a_long_event_in_parts_is_cut_as_a_whole_one_is(length):
 
 
 def test_only_usual_events_are_made_in_parts_and_those_are(monkeypatch):
+    IN_PARTS.format_bytes(record())
     monkeypatch.setattr(IN_PARTS, "event", None)  # nobody asks for the whole event
     assert json.loads(IN_PARTS.format_bytes(record({"a": 1})))["extra"] == {"a": 1}
 
@@ -250,6 +253,14 @@ def test_a_gate_that_does_more_than_its_judge_is_asked_for_the_whole_event():
 
     for formatter in (EventFormatter(gate=Stamping()), Adding()):
         assert json.loads(formatter.format_bytes(record()))["stamp"] == 1
+
+
+def test_an_event_whose_logger_is_hidden_counts_once():
+    name = "tokens.4111 1111 1111 1111"
+    lines = [IN_PARTS.format_bytes(record(name=name)) for _ in range(2)]
+    before = counts.redacted
+    assert b"4111 1111" not in IN_PARTS.format_bytes(record(name=name)) + b"".join(lines)
+    assert counts.redacted == before + 1
 
 
 def test_the_name_of_a_logger_is_judged_too():

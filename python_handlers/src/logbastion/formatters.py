@@ -77,7 +77,7 @@ class EventFormatter(logging.Formatter):
         self._gate = standard_redactor() if gate is None else gate
         # What a subclass adds to the event must not be passed by.
         self._judge = judge_of(self._gate) if type(self).event is EventFormatter.event else None
-        self._written: dict[tuple[object, object, object, object], WrittenFrame] = {}
+        self._written: dict[tuple[object, object, object, object], WrittenFrame | None] = {}
         # Says on a record whose line is kept there. A text, so that other handlers can still pickle the record.
         self._mark = uuid.uuid4().hex
 
@@ -117,10 +117,9 @@ class EventFormatter(logging.Formatter):
         try:
             frame = self._written[record.name, record.levelname, record.levelno, record.process]
         except Exception:  # not yet written, or no text, and perhaps one that nothing can be done with
-            found = self._write_frame(record)
-            if found is None:
-                return encode_line(self._gate(self.event(record)))
-            frame = found
+            return self._first_line(record)
+        if frame is None:
+            return encode_line(self._gate(self.event(record)))
         moment, microseconds = moment_of(record.created)
         content = judge(_content_of(record), frame.stream)
         message = content.pop("message")
@@ -131,16 +130,19 @@ class EventFormatter(logging.Formatter):
         line = completed_line(beginning, content)
         return line or encode_line({**self._frame.fields(record), "message": message, **content})
 
-    def _write_frame(self, record: logging.LogRecord) -> WrittenFrame | None:
-        """Remember the frame of records like this one; None where that cannot be done, or the gate hides the name."""
-        assert self._judge is not None  # noqa: S101 - the caller has asked
+    def _first_line(self, record: logging.LogRecord) -> bytes:
+        """Return the line, and remember the frame for the next records like this one.
+
+        The gate sees this event whole. If it does not leave the logger's name as it is, it will see all of them whole.
+        """
         frame = self._frame.written(record)
-        if frame is None or self._judge({"logger": record.name}, frame.stream) != {"logger": record.name}:
-            return None
-        if len(self._written) >= _MAX_KNOWN:
-            self._written.clear()
-        self._written[record.name, record.levelname, record.levelno, record.process] = frame
-        return frame
+        event = self._gate(self.event(record))
+        if frame is not None:
+            if len(self._written) >= _MAX_KNOWN:
+                self._written.clear()
+            key = record.name, record.levelname, record.levelno, record.process
+            self._written[key] = frame if event.get("logger") == record.name else None
+        return encode_line(event)
 
     def _notice(self, record: logging.LogRecord, error: Exception) -> dict[str, Any]:
         event = self._frame.fields(record)

@@ -21,8 +21,8 @@ Judge = Callable[[dict[str, Any], str], dict[str, Any]]
 """Takes the content of an event, which it may change, and the event's stream; returns the content that may be written.
 
 The content is the event without ``@timestamp``, ``timestamp``, ``level``, ``event``, ``service``, ``host``, ``process``
-and ``ecs``, which the formatter makes of what is no input. ``message`` stays a text. ``logger`` comes alone and once:
-a name that is left as it is is not asked for again.
+and ``ecs``, which the formatter makes of what is no input, and without ``logger``, if the gate has left that name as it
+is in an event before. ``message`` stays a text.
 """
 
 
