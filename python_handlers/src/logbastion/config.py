@@ -155,7 +155,7 @@ def logging_config(
             "log_directory": str(directory) if directory else None,
         }
     if incidents is not False:
-        handlers["incidents"] = _incident_handler(incidents, formatter["service_name"])
+        handlers["incidents"] = _incident_handler(incidents, formatter["service_name"], environment)
     loggers: dict[str, dict[str, Any]] = {
         name: {"handlers": [], "level": "NOTSET", "propagate": True} for name in _WITH_OWN_HANDLERS
     }
@@ -235,7 +235,7 @@ def _handler(factory: str, **arguments: Any) -> dict[str, Any]:
     return {name: factory, "formatter": "event", "filters": ["correlation"], **arguments}
 
 
-def _incident_handler(options: Mapping[str, Any] | bool, service_name: str) -> dict[str, Any]:
+def _incident_handler(options: Mapping[str, Any] | bool, service_name: str, environment: str) -> dict[str, Any]:
     try:
         checked_options(options)
     except ValueError as error:
@@ -246,6 +246,7 @@ def _incident_handler(options: Mapping[str, Any] | bool, service_name: str) -> d
         "level": "WARNING",
         "options": options if isinstance(options, bool) else dict(options),
         "service_name": service_name,
+        "environment": environment,
     }
 
 

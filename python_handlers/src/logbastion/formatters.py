@@ -26,7 +26,9 @@ ECS_VERSION: Final = "8.17.0"
 MAX_KEYWORD_BYTES: Final = 1024
 _MAX_TEXT_BYTES: Final = 262_144
 
-_ID: Final = "_logbastion_event_id"
+EVENT_ID_ATTRIBUTE: Final = "_logbastion_event_id"
+"""Where a record keeps its ``event.id``; whoever makes a record that may be made twice puts it there."""
+_ID: Final = EVENT_ID_ATTRIBUTE
 _LINE: Final = "_logbastion_line"
 # A record's own attributes come first, in this order; what a logging call gives in `extra` comes after them.
 _FIRST: Final = list(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)

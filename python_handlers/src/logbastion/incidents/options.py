@@ -8,6 +8,8 @@ Key            Says
 ``timeout``    seconds after which a response counts as failed; 10 when nothing is said
 ``responses``  by name what is switched on, see :func:`logbastion.incidents.responses.make_responses`; the further
                argument ``on`` lists ids of patterns that are answered so, beside those whose entry says it
+``store``      where incidents are that all workers share, see :mod:`logbastion.incidents.stores.named`; by default each
+               process has its own
 =============  ==================================================================================================
 
 ``True`` stands for an empty mapping: the shipped patterns, events and metrics, no response.
@@ -24,8 +26,10 @@ from logbastion.incidents.detector import IncidentDetector
 from logbastion.incidents.patterns import IncidentPattern, load_patterns, read_patterns
 from logbastion.incidents.responses import Response, make_responses
 from logbastion.incidents.responses.runner import TIMEOUT, Responder
+from logbastion.incidents.stores.named import checked_store, make_store
+from logbastion.names import DEFAULT_ENVIRONMENT
 
-_KEYS: Final = ("patterns", "without", "timeout", "responses")
+_KEYS: Final = ("patterns", "without", "timeout", "responses", "store")
 
 
 def checked_options(
@@ -43,6 +47,7 @@ def checked_options(
     unknown = sorted(set(map(str, asked)) - set(_KEYS))
     if unknown:
         raise ValueError(f"The setting of incidents does not know {', '.join(unknown)}. It knows {', '.join(_KEYS)}.")
+    checked_store(asked.get("store"))
     own, without = asked.get("patterns") or (), asked.get("without") or ()
     entries = read_patterns(own) if isinstance(own, (str, os.PathLike)) else own
     patterns = load_patterns(entries, (without,) if isinstance(without, str) else without)
@@ -77,12 +82,20 @@ def _responses(
     return make_responses(plain), patterns
 
 
-def detector_from(options: Mapping[str, Any] | bool | None, service_name: str | None = None) -> IncidentDetector:
+def detector_from(
+    options: Mapping[str, Any] | bool | None, service_name: str | None = None, environment: str | None = None
+) -> IncidentDetector:
     """Make the detector of a setting.
 
     Raises:
-        ValueError: as :func:`checked_options`.
+        ValueError: as :func:`checked_options`, or the store's package or password is missing.
 
     """
     patterns, responses, timeout = checked_options(options)
-    return IncidentDetector(patterns, responder=Responder(responses, timeout=timeout), service_name=service_name)
+    return IncidentDetector(
+        patterns,
+        responder=Responder(responses, timeout=timeout),
+        service_name=service_name,
+        environment=environment or DEFAULT_ENVIRONMENT,
+        store=make_store(options.get("store") if isinstance(options, Mapping) else None),
+    )
