@@ -288,7 +288,8 @@ def test_one_setting_switches_it_on_and_the_event_is_in_the_security_stream(clea
     event = json.loads((tmp_path / "security.log").read_text())
     assert event["event_type"] == "incident_opened"
     assert event["event"]["dataset"] == "django.security"
-    assert event["extra"]["rule"]["id"] == "payment_failure"
+    assert (event["event"]["kind"], event["rule"]["id"]) == ("alert", "payment_failure")
+    assert (event["severity"], event["incident_count"]) == ("HIGH", 1)
     assert event["extra"]["triggering_log"]["message"] == PAYMENT
     assert logging_config("production", log_directory=tmp_path)["handlers"].keys() == {"files", "prometheus"}
 

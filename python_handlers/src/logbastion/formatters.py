@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from logbastion.encoding import encode_line
 from logbastion.gate import Gate
 from logbastion.identifiers import uuid7
+from logbastion.incident_fields import INCIDENT, take_incident
 from logbastion.jsonsafe import safe_attributes, safe_str, shortened
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
@@ -34,7 +35,7 @@ _LINE: Final = "_logbastion_line"
 _FIRST: Final = list(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 _FIRST_COUNT: Final = len(_FIRST)
 _STANDARD: Final = frozenset({*_FIRST, "message", "asctime", "taskName", "stack_info", _ID, _LINE})
-_WITH_A_PLACE: Final = TYPED | {"user_id", "school_id", "correlation_id", "event_type"}
+_WITH_A_PLACE: Final = TYPED | {"user_id", "school_id", "correlation_id", "event_type", INCIDENT}
 _MAX_PID: Final = 2**32
 _PLAIN_LENGTH: Final = MAX_KEYWORD_BYTES // 4
 _MAX_TAKEN: Final = 64
@@ -240,6 +241,8 @@ def _place(event: dict[str, Any], extra: dict[str, Any]) -> None:
             event["event_type"] = extra.pop("event_type")
     if not TYPED.isdisjoint(extra):
         take_typed(event, extra)
+    if INCIDENT in extra:
+        take_incident(event, extra)
 
 
 def _is_keyword(value: str) -> bool:

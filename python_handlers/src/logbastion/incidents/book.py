@@ -85,6 +85,7 @@ def note(book: Book, now: float, lines: Lines, ages: tuple[float, float], by: Re
 
     """
     rows, pattern = book.setdefault("rows", {}), lines.pattern
+    _beat(book, now, by)
     first, last = now - ages[0], now - ages[1]
     row, due = rows.get(pattern.id), []
     if row is not None and first - row["last"] >= pattern.quiet_seconds:

@@ -30,6 +30,8 @@ _IDLE_SECONDS: Final = 5.0
 """Between two looks into a shared store in which this process knows of nothing that lasts."""
 _REST_SECONDS: Final = 0.05
 """After a step on a shared store: lines that come meanwhile are one step."""
+_MARGIN_SECONDS: Final = 2.0
+"""Beside the time of two rounds of responses, until what a worker has claimed is taken for left."""
 _TRUSTED_ADDRESSES: Final = ("accounts.auth", "security.events")
 """Loggers whose ``source_ip`` this package has written, from :func:`logbastion.get_client_ip` and no bare header."""
 _detectors: weakref.WeakSet[IncidentDetector] = weakref.WeakSet()
@@ -40,7 +42,7 @@ class IncidentDetector:
 
     With a shared store there is one incident for all workers and hosts of a service. The logging call then only counts
     the line in memory; a thread does the rest, and looks every few seconds for what dead workers have left. Without one
-    each process has its own incidents; a thread is there only while something lasts. A forked child begins with nothing.
+    each process has its own incidents; a thread is there only while something lasts. A forked child begins anew.
     The events ``incident_opened`` and ``incident_resolved`` go to the logger ``incidents``.
 
     Args:
@@ -77,7 +79,7 @@ class IncidentDetector:
             service=service_name or os.environ.get("LOGBASTION_SERVICE_NAME") or "django",
             environment=environment,
             host=socket.gethostname(),
-            lease=2 * (responder.timeout if responder is not None else TIMEOUT) + 10,
+            lease=2 * (responder.timeout if responder is not None else TIMEOUT) + _MARGIN_SECONDS,
             clock=clock,
         )
         self._closed = False

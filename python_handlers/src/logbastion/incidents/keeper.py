@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ from logbastion.incidents.patterns import IncidentPattern
 from logbastion.incidents.reports import IncidentReport, Lines, Phase
 from logbastion.incidents.stores.base import IncidentStore, Result
 from logbastion.incidents.stores.memory import MemoryIncidentStore
+from logbastion.processes import not_in_fork
 
 _OPERATION: Final = "incident"
 
@@ -73,12 +75,13 @@ class Keeper:
         self.patterns: Mapping[str, IncidentPattern] = {one.id: one for one in patterns}
         self.store, self._service, self._host, self._lease, self._clock = store, service, host, lease, clock
         self._scope = f"{environment}/{service}"
+        self._warm = False
         self.renew()
 
     def renew(self) -> None:
         """Begin anew, as the child of a fork has to."""
         self._alone = MemoryIncidentStore(self._clock)
-        self._breaker = Breaker(name=_OPERATION, meanwhile="each worker has incidents of its own")
+        self._breaker = Breaker(name="incidents", meanwhile="each worker has incidents of its own")
         worker = uuid.uuid4().hex
         self._mine = Reader(worker, "", self._service, self._host, self._lease)
         self._shared = Reader(worker, self._scope, self._service, self._host, self._lease)
@@ -224,7 +227,13 @@ class Keeper:
         if store is None:
             return None
         self._knocked = True
-        return self._breaker.call(_OPERATION, lambda: store.update(self._scope, change))
+        # A fork in the middle of an import would leave the child half a module, and the first step imports much.
+        with contextlib.nullcontext() if self._warm else not_in_fork():
+            answer = self._breaker.call(_OPERATION, lambda: (store.update(self._scope, change),))
+        if answer is None:
+            return None
+        self._warm = True
+        return answer[0]
 
     def _happening(self, due: Due, trigger: dict[str, Any] | None = None, *, shared: bool = False) -> Happening:
         opened = due.phase == "opened" and not due.again

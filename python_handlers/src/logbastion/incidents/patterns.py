@@ -15,8 +15,9 @@ from logbastion.incidents.linear import LinearPattern, linear_pattern
 
 SEVERITIES: Final = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 CATEGORIES: Final = (
-    "api", "authentication", "configuration", "database", "driver", "email", "file", "host", "iam", "intrusion_detection",
-    "library", "malware", "network", "package", "process", "registry", "session", "threat", "vulnerability", "web",
+    "api", "authentication", "configuration", "database", "driver", "email", "file", "host", "iam",
+    "intrusion_detection", "library", "malware", "network", "package", "process", "registry", "session", "threat",
+    "vulnerability", "web",
 )  # fmt: skip
 """What ``event.category`` may be (ECS 8.17, "ECS Categorization Field: event.category")."""
 FIELDS: Final = ("message", "error", "text", "logger", "event_type")

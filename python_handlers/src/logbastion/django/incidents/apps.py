@@ -1,4 +1,4 @@
-"""``INSTALLED_APPS = ["logbastion.django", "logbastion.django.incidents", ...]``: incidents in the project's database."""
+"""``INSTALLED_APPS = ["logbastion.django", "logbastion.django.incidents", ...]``: incidents in the database."""
 
 from __future__ import annotations
 
