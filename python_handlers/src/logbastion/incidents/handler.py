@@ -36,6 +36,7 @@ class IncidentDetectionHandler(UnlockedHandler):
         level: int | str = logging.WARNING,
     ) -> None:
         super().__init__(level)
+        self.options = options if isinstance(options, Mapping) else {}
         self.detector = detector if detector is not None else detector_from(options, service_name, environment)
 
     def emit(self, record: logging.LogRecord) -> None:
