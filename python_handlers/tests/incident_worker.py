@@ -18,6 +18,7 @@ import threading
 from pathlib import Path
 
 import logbastion
+from logbastion.incidents import detector
 
 FIELDS = ("event_type", "incident_id", "incident_count", "outcome", "phase", "resolution", "_logbastion_event_id")
 ASKED: dict[str, str] = {}
@@ -46,6 +47,7 @@ def log(number, text):
 
 def main(asked):
     ASKED.update(asked)
+    detector._IDLE_SECONDS = 0.5
     if asked.get("connection"):
         import django_detection_site
 

@@ -24,7 +24,7 @@ PATTERN = {
     "pattern": "kitchen burns", "positive": LINE, "negative": "The kitchen is closed", "runbook": "Call 112.",
     "response": ["act"],
 }  # fmt: skip
-LINES = int(os.environ.get("INCIDENT_LINES", "2000"))
+LINES = int(os.environ.get("INCIDENT_LINES", "1000"))
 """Of each of eight workers; `make test-long` has 20,000."""
 
 

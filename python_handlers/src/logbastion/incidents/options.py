@@ -12,7 +12,9 @@ Key            Says
                process has its own
 =============  ==================================================================================================
 
-``True`` stands for an empty mapping: the shipped patterns, events and metrics, no response.
+``True`` stands for an empty mapping: the shipped patterns, events and metrics, no response but that of the environment.
+``LOGBASTION_INCIDENTS_ALERTMANAGER`` (``host:port``, several separated by commas) switches ``alertmanager`` on where
+the setting does not name it, with ``_USERNAME`` and ``_PASSWORD_FILE`` behind that name and ``LOGBASTION_CA_FILE``.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from logbastion.incidents.responses.runner import TIMEOUT, Responder
 from logbastion.incidents.stores.named import checked_store, make_store
 from logbastion.names import DEFAULT_ENVIRONMENT
 
+ALERTMANAGER_VARIABLE: Final = "LOGBASTION_INCIDENTS_ALERTMANAGER"
 _KEYS: Final = ("patterns", "without", "timeout", "responses", "store")
 
 
@@ -60,6 +63,27 @@ def checked_options(
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= 300:  # noqa: PLR2004
         raise ValueError(f"The time-out of responses must be more than 0 and at most 300 seconds, not {timeout!r}.")
     return patterns, responses, float(timeout)
+
+
+def with_environment(options: Mapping[str, Any] | bool, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the setting with what the environment adds to it.
+
+    Args:
+        options: the setting.
+        variables: of the environment.
+
+    """
+    found = {} if isinstance(options, bool) else dict(options)
+    responses, destinations = found.get("responses") or {}, variables.get(ALERTMANAGER_VARIABLE)
+    if not destinations or not isinstance(responses, Mapping) or "alertmanager" in responses:
+        return found
+    names = {
+        "ca_file": "LOGBASTION_CA_FILE",
+        "username": f"{ALERTMANAGER_VARIABLE}_USERNAME",
+        "password_file": f"{ALERTMANAGER_VARIABLE}_PASSWORD_FILE",
+    }
+    more = {key: variables[name] for key, name in names.items() if variables.get(name)}
+    return {**found, "responses": {**responses, "alertmanager": {"destinations": destinations, **more}}}
 
 
 def _responses(
