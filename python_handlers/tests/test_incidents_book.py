@@ -29,11 +29,15 @@ class SharedStandIn(MemoryIncidentStore):
 
     shared = True
     away = False
+    mute = False
 
     def update(self, scope, change):
         if self.away:
             raise ConnectionError("away")
-        return super().update(scope, change)
+        answer = super().update(scope, change)
+        if self.mute:
+            raise TimeoutError("done, and the answer is lost")
+        return answer
 
 
 @pytest.fixture
@@ -251,6 +255,31 @@ class TestAway:
         detector.sweep()
         assert types(told) == ["incident_opened", "incident_resolved"]
         assert detector.lasting() == []
+
+    def test_lines_whose_answer_is_lost_are_counted_once(self, worker, told, store, clock):
+        detector = worker()
+        fail(2)
+        store.mute = True
+        fail(5)
+        store.mute = False
+        fail(3)
+        detector.sweep()
+        assert types(told) == ["incident_opened"]
+        assert detector.lasting()[0].count == 10
+
+    def test_an_opening_whose_answer_is_lost_is_told_once(self, worker, told, store, clock):
+        detector = worker()
+        store.mute = True
+        fail(2)
+        store.mute = False
+        fail(2)
+        clock.now += 22
+        detector.sweep()
+        # Opened here, while it was claimed there: one goes on, the other one is merged into it.
+        assert sorted(types(told)) == ["incident_opened", "incident_opened", "incident_resolved"]
+        assert [record.resolution for record in told.of("incident_resolved")] == ["merged"]
+        (lasting,) = detector.lasting()
+        assert lasting.count == 4
 
     def test_lines_below_the_threshold_are_added_up(self, worker, told, store):
         one, two = worker(), worker()

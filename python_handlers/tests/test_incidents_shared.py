@@ -274,7 +274,7 @@ def test_redis_is_stopped_and_started_in_the_middle(told):
         server.start()
         try:
             patterns, _, _ = checked_options({})
-            store = Counting.from_url(server.url)
+            store = Counting.from_url(server.url, timeout=10)
             detector = IncidentDetector(patterns, store=store, service_name="school")
             detector._keeper._breaker._open_seconds = 0.2
             only(detector)
@@ -303,7 +303,7 @@ def test_no_logging_call_steps_on_the_store_and_one_that_hangs_holds_no_end_up(t
         server = RedisServer(path)
         server.start()
         try:
-            store = Counting.from_url(server.url)
+            store = Counting.from_url(server.url, timeout=10)
             detector = only(IncidentDetector(store=store, service_name="school"))
             fail(10)
             eventually(lambda: told.of("incident_opened"))

@@ -1,9 +1,9 @@
 """What a store of incidents holds, and each step on it: one arithmetic for all stores.
 
 A book is plain JSON, one for each service: ``rows`` (by pattern, what lasts or has not lines enough to open), ``ended``
-(by incident, until somebody has told of the end), ``permits`` (when a response ran last) and ``workers`` (when each was
-seen last). All times are seconds since 1970 by the clock of the store, so that hosts whose clocks differ share one
-window; lines say how long ago they were.
+(by incident, until somebody has told of the end), ``permits`` (when a response ran last), ``workers`` (when each was
+seen last) and ``counted`` (the number of the lines that each has delivered last). All times are seconds since 1970 by
+the clock of the store, so that hosts whose clocks differ share one window; lines say how long ago they were.
 
 Whoever opens or ends an incident *owes* the event and the responses, for a lease. When it has not said by then that all
 is done, because it was killed, the next one that looks owes them: at least once, with the same id.
@@ -71,6 +71,14 @@ class Noted:
 
     due: tuple[Due, ...]
     row: Row
+
+
+def is_new(book: Book, worker: str, number: int) -> bool:
+    """Say whether lines have not been counted yet, and note that they are: the answer to a step may be lost."""
+    counted: dict[str, int] = book.setdefault("counted", {})
+    new = counted.get(worker) != number
+    counted[worker] = number
+    return new
 
 
 def note(book: Book, now: float, lines: Lines, ages: tuple[float, float], by: Reader) -> Noted:
@@ -190,6 +198,7 @@ def leave(book: Book, now: float, known: Mapping[str, Any], by: Reader) -> list[
     """Take a worker out; the last one ends what is open. Returns what is to be told."""
     workers = book.setdefault("workers", {})
     workers.pop(by.worker, None)
+    book.get("counted", {}).pop(by.worker, None)
     if any(now - seen < ALIVE for seen in workers.values()):
         return []
     due = []
@@ -222,4 +231,5 @@ def _beat(book: Book, now: float, by: Reader) -> None:
     if now - workers.get(by.worker, 0.0) >= HEARTBEAT:
         for worker in [worker for worker, seen in workers.items() if now - seen >= ALIVE]:
             del workers[worker]
+            book.get("counted", {}).pop(worker, None)
         workers[by.worker] = now

@@ -159,11 +159,11 @@ class IncidentDetector:
     def close(self, timeout: float = 1.0) -> None:
         """Tell what is left, within ``timeout`` seconds, and end what no other worker has."""
         notice_fork()
+        if self._closed:
+            return
         deadline = time.monotonic() + timeout
         if self._responder is not None:
             self._responder.wait(timeout / 2)
-        if self._closed:
-            return
         self._closed = True
         thread = self._thread
         if self._shared is not None and thread is not None and thread.is_alive():

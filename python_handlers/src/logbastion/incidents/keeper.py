@@ -86,6 +86,8 @@ class Keeper:
         self._mine = Reader(worker, "", self._service, self._host, self._lease)
         self._shared = Reader(worker, self._scope, self._service, self._host, self._lease)
         self._held: dict[str, Lines] = {}
+        self._flight: dict[str, Lines] = {}
+        self._number = 0
         self._known: dict[str, float] = {}
         self._open = self._knocked = False
 
@@ -95,11 +97,7 @@ class Keeper:
             return [one for lines in batches for one in self.note_alone(lines)]
         batches = list(batches)
         for lines in batches:
-            held = self._held.get(lines.pattern.id)
-            if held is not None:
-                held.merge(lines)
-            else:
-                self._held[lines.pattern.id] = lines
+            self._hold(lines)
         told = self._deliver()
         if told is not None:
             return told
@@ -111,7 +109,7 @@ class Keeper:
             for one in self.note_alone(lines):
                 happenings.append(one)
                 if one.phase == "opened":
-                    self._held[lines.pattern.id].announced = one.report.id
+                    (self._flight.get(lines.pattern.id) or self._held[lines.pattern.id]).announced = one.report.id
         return happenings
 
     def note_alone(self, lines: Lines) -> list[Happening]:
@@ -124,8 +122,7 @@ class Keeper:
         """Return what is to be told now."""
         happenings = self._look_alone()
         if self.store is not None:
-            if self._held:
-                happenings += self._deliver() or []
+            happenings += self._deliver() or []
             found = self._step(self._look_for_all)
             happenings += [self._happening(one, shared=True) for one in found or ()]
         return happenings
@@ -174,28 +171,45 @@ class Keeper:
             self._alone.update("", lambda rows, _now: bool(rows.get("rows") or rows.get("ended")))
         )
 
+    def _hold(self, lines: Lines) -> None:
+        held = self._held.get(lines.pattern.id)
+        if held is None:
+            self._held[lines.pattern.id] = lines
+        else:
+            held.merge(lines)
+
     def _deliver(self) -> list[Happening] | None:
-        """Add what is held to the shared store; None when that is away."""
-        held, moment = list(self._held.values()), time.monotonic()
-        if not held:
-            return []
+        """Add what is held to the shared store; None when that is away.
 
-        def add(rows: dict[str, Any], now: float) -> list[Noted]:
-            return [
-                book.note(rows, now, lines, (moment - lines.first, moment - lines.last), self._shared) for lines in held
-            ]
-
-        noted = self._step(add)
-        if noted is None:
-            return None
-        happenings, self._open = [], True
-        for lines, one in zip(held, noted, strict=True):
-            del self._held[lines.pattern.id]
-            if one.row["id"]:
-                self._known[lines.pattern.id] = moment
-            happenings += [self._happening(due, lines.trigger, shared=True) for due in one.due]
-            happenings += self._forget_alone(lines, one.row["id"])
+        A step whose answer was lost may have been taken. So what is on its way keeps its number until it has arrived,
+        and what comes meanwhile waits.
+        """
+        happenings: list[Happening] = []
+        while self._flight or self._held:
+            if not self._flight:
+                self._flight, self._held = self._held, {}
+                self._number += 1
+            noted = self._step(self._add)
+            if noted is None:
+                return happenings or None
+            arrived, self._flight, self._open = self._flight, {}, True
+            for pattern, one in noted.items():
+                if one.row.get("id"):
+                    self._known[pattern] = time.monotonic()
+                lines = arrived[pattern]
+                happenings += [self._happening(due, lines.trigger, shared=True) for due in one.due]
+                happenings += self._forget_alone(lines, one.row.get("id", ""))
         return happenings
+
+    def _add(self, rows: dict[str, Any], now: float) -> dict[str, Noted]:
+        if not book.is_new(rows, self._shared.worker, self._number):
+            known = rows.get("rows", {})
+            return {pattern: Noted((), dict(known.get(pattern, {}))) for pattern in self._flight}
+        moment = time.monotonic()
+        return {
+            pattern: book.note(rows, now, lines, (moment - lines.first, moment - lines.last), self._shared)
+            for pattern, lines in self._flight.items()
+        }
 
     def _forget_alone(self, lines: Lines, shared_id: str) -> list[Happening]:
         """Drop what this process had of a pattern by itself, now that the store has it."""
@@ -215,11 +229,14 @@ class Keeper:
         after = self._alone.update("", lambda rows, _now: set(rows.get("rows", {})))
         for pattern in before - after:  # it is over, and has been counted
             self._held.pop(pattern, None)
+            self._flight.pop(pattern, None)
         return [self._happening(one) for one in found]
 
     def _without_held(self, happenings: list[Happening], keep: Lines) -> list[Happening]:
         if self.store is not None and any(one.phase == "resolved" for one in happenings):
-            self._held[keep.pattern.id] = keep  # what was before it belongs to the one that is over
+            # What was before it belongs to the one that is over, and has been counted there.
+            self._flight.pop(keep.pattern.id, None)
+            self._held[keep.pattern.id] = keep
         return happenings
 
     def _step(self, change: Callable[[dict[str, Any], float], Result]) -> Result | None:
