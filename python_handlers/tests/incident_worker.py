@@ -12,6 +12,7 @@ import logging
 import logging.config
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,12 +26,12 @@ ASKED: dict[str, str] = {}
 
 
 def respond(report):
-    """Say that it runs, and run until there is leave to end."""
+    """Say that it runs; be killed in the middle of it where that is asked for."""
     file = ASKED["file"]
     with open(file, "a") as out:
         out.write(f"{report.id} {os.getpid()}\n")
-    if os.path.exists(f"{file}.hang"):
-        threading.Event().wait()
+    if os.path.exists(f"{file}.kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Printer(logging.Handler):

@@ -114,7 +114,7 @@ def test_eight_workers_have_one_incident_one_response_and_an_honest_count(place,
         worker.say(f"log {LINES} {LINE}")
     eventually(lambda: counted(make_store()) == [8 * LINES], 120)
     (opened,) = events(crowd, "incident_opened")
-    eventually(lambda: events(crowd, "incident_response"))
+    eventually(lambda: events(crowd, "incident_response"), 60)
     assert [worker.end() for worker in crowd] == [0] * 8
     (resolved,) = events(crowd, "incident_resolved")
     assert (resolved["incident_id"], resolved["incident_count"]) == (opened["incident_id"], 8 * LINES)
@@ -127,17 +127,16 @@ def test_eight_workers_have_one_incident_one_response_and_an_honest_count(place,
 @pytest.mark.integration
 def test_what_a_killed_worker_has_claimed_is_done_by_another(place, workers, tmp_path):
     asked, _ = place
-    (tmp_path / "responses.hang").touch()
+    (tmp_path / "responses.kill").touch()
     asked = {**asked, "patterns": [PATTERN], "timeout": 1}
     (opener,) = workers(1, **asked)
     opener.say(f"log 3 {LINE}")
-    eventually(lambda: (tmp_path / "responses").exists() and opener.of("incident_opened"))
-    opener.kill()  # in the middle of its response
-    (tmp_path / "responses.hang").unlink()
+    assert opener.process.wait(60) == -signal.SIGKILL  # in the middle of its response
+    (tmp_path / "responses.kill").unlink()
     (other,) = workers(1, **asked)
     (again,) = eventually(lambda: other.of("incident_opened"), 60)
     eventually(lambda: other.of("incident_response"))
-    (first,) = opener.of("incident_opened")
+    (first,) = eventually(lambda: opener.of("incident_opened"))
     same = ("incident_id", "_logbastion_event_id", "incident_count")
     assert [again[name] for name in same] == [first[name] for name in same]
     assert len((tmp_path / "responses").read_text().splitlines()) == 2
