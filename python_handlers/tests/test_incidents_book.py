@@ -200,6 +200,18 @@ def test_a_row_of_an_unknown_pattern_is_left_to_those_who_know_it(worker, told, 
     assert types(told) == ["incident_opened", "incident_resolved"]
 
 
+def test_a_response_for_which_no_thread_can_be_started_is_left_to_another_worker(worker, told, clock, monkeypatch):
+    worker(act={"function": "test_incidents.succeeds"})
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", lambda _self: (_ for _ in ()).throw(RuntimeError("shutdown")))
+        fail()
+    assert told.outcomes() == [("act", "failed")]
+    other = worker(act={"function": "test_incidents.succeeds"})
+    clock.now += 22
+    other.sweep()
+    eventually(lambda: told.outcomes() == [("act", "failed"), ("act", "done")])
+
+
 class TestAway:
     def test_what_is_known_to_last_goes_on_and_is_added(self, worker, told, store):
         detector = worker()
@@ -302,6 +314,7 @@ class TestSetting:
             ({"kind": "redis", "url": "redis://x", "colour": 1}, "does not know colour. It knows url"),
             ({"kind": "memory", "url": "x"}, "It knows nothing further"),
             ({"kind": "redis", "url": "redis://x", "timeout": 11}, "at most 10, not 11"),
+            ({"kind": "redis", "url": "redis://x", "password_file": "/nowhere/x"}, "password of Redis cannot be read"),
         ],
     )
     def test_what_cannot_work_gets_a_sentence(self, asked, sentence):

@@ -28,7 +28,7 @@ from logbastion.incidents.detector import IncidentDetector
 from logbastion.incidents.patterns import IncidentPattern, load_patterns, read_patterns
 from logbastion.incidents.responses import Response, make_responses
 from logbastion.incidents.responses.runner import TIMEOUT, Responder
-from logbastion.incidents.stores.named import checked_store, make_store
+from logbastion.incidents.stores.named import make_store
 from logbastion.names import DEFAULT_ENVIRONMENT
 
 ALERTMANAGER_VARIABLE: Final = "LOGBASTION_INCIDENTS_ALERTMANAGER"
@@ -50,7 +50,7 @@ def checked_options(
     unknown = sorted(set(map(str, asked)) - set(_KEYS))
     if unknown:
         raise ValueError(f"The setting of incidents does not know {', '.join(unknown)}. It knows {', '.join(_KEYS)}.")
-    checked_store(asked.get("store"))
+    make_store(asked.get("store"))  # says now what is wrong
     own, without = asked.get("patterns") or (), asked.get("without") or ()
     entries = read_patterns(own) if isinstance(own, (str, os.PathLike)) else own
     patterns = load_patterns(entries, (without,) if isinstance(without, str) else without)

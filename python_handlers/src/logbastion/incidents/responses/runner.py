@@ -138,7 +138,8 @@ class Responder:
             refused = self._start(name, report, phase, group, again)
             if refused:
                 self._tell(_Run(name, report, phase, 0, group), refused, "")
-                group.one_is_done()
+                if refused != "failed":  # at the end of a process no thread can be started: another one has to
+                    group.one_is_done()
 
     def _start(self, name: str, report: IncidentReport, phase: Phase, group: _Group, again: bool) -> str:
         response, now = self._responses[name], self._clock()
