@@ -170,6 +170,16 @@ def test_the_last_one_that_ends_resolves_what_is_open(worker, told, clock):
     assert (resolved.resolution, resolved.incident_count) == ("process_end", 3)
 
 
+def test_who_has_only_logged_counts_as_living(worker, told):
+    one, two = worker(), worker()
+    fail()
+    worker.use(one)
+    fail()
+    one.close()
+    assert types(told) == ["incident_opened"]
+    assert [report.count for report in two.lasting()] == [2]
+
+
 def test_the_dead_do_not_count_as_living(worker, told, clock):
     one, two = worker(), worker()
     two.sweep()  # and is killed
