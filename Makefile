@@ -80,6 +80,7 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
+	INCIDENT_LINES=20000 $(PACKAGE_TESTS) -k eight_workers
 	@$(MAKE) --no-print-directory test-alert-mutations
 
 test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (MUTATIONS="--alert NAME" tries a part)

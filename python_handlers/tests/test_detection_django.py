@@ -270,7 +270,7 @@ class TestSettings:
                 {"STORE": "redis", "REDIS_URL": "http://x"},
                 "cannot be used: Redis URL must specify",
             ),
-            ({"STORE": "database", "DATABASE": "other"}, "which DATABASES does not have"),
+            ({"STORE": "database", "DATABASE": "other"}, "DATABASES does not have 'other'"),
             ({"STORE": "memory", "BLOCKING": "on"}, "the modes off, dry_run, enforce"),
             ({"STORE": "memory", "BLOCK_SECONDS": "long"}, "'BLOCK_SECONDS'\\] must be a number"),
             ({"STORE": "memory", "ALLOWED_NETWORKS": "192.0.2.0/24"}, "must be a list"),

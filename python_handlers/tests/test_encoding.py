@@ -136,7 +136,8 @@ VALUES = st.recursive(
     max_leaves=10,
 )
 TYPED = ("user_id", "school_id", "correlation_id", "event_type", "source_ip", "user_agent", "risk_score",
-         "duration_ms", "operation", "success", "security", "performance")  # fmt: skip
+         "duration_ms", "operation", "success", "security", "performance",
+         "incident_id", "severity", "incident_count", "correlation_ids", "event", "rule")  # fmt: skip
 NAMES = st.sampled_from(TYPED) | TEXTS | st.from_regex(r"[a-z_]{1,9}", fullmatch=True)
 
 

@@ -176,10 +176,10 @@ def test_the_payment_outage_is_an_incident(world):
     incidents = [event for event in world["events"] if event["logger"] == "incidents"]
     (payment,) = [
         event for event in incidents
-        if event["event_type"] == "incident_opened" and event["extra"]["incident_type"] == "payment_failure"
+        if event["event_type"] == "incident_opened" and event["incident_type"] == "payment_failure"
     ]  # fmt: skip
     assert payment["extra"]["triggering_log"]["logger"] == "finances.stripe"
-    assert payment["correlation_id"] in payment["extra"]["correlation_ids"]
+    assert payment["correlation_id"] in payment["correlation_ids"]
     assert world["metrics"]["logbastion_incidents_opened_total", ("incident", "payment_failure")] == 1
 
 

@@ -22,6 +22,7 @@ def owner_and_mode(host, path):
         ("/etc/django-app/logging.env", "root", "django-app", 0o640),
         ("/etc/django-app/logging/metrics_token", "root", "django-app", 0o640),
         ("/etc/django-app/logging/pseudonym-keys", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/incidents_password", "root", "django-app", 0o640),
         ("/etc/django-app/logging/certs", "root", "django-app", 0o750),
         ("/etc/django-app/logging/certs/ca.crt", "root", "django-app", 0o644),
         ("/etc/django-app/logging/certs/client.crt", "root", "django-app", 0o644),
@@ -54,6 +55,7 @@ def test_readers_read_logs_and_no_key(host):
         "/etc/django-app/logging/certs/client.key",
         "/etc/django-app/logging/metrics_token",
         "/etc/django-app/logging/pseudonym-keys",
+        "/etc/django-app/logging/incidents_password",
         "/etc/django-app/logging.env",
     ):
         assert host.run(f"runuser -u auditor -- cat {path}").rc == 1
@@ -107,6 +109,27 @@ def test_key_of_pseudonyms_is_that_of_the_control_node(host, secrets_directory):
     content = host.file("/etc/django-app/logging/pseudonym-keys").content_string
     assert content == f"k{hashlib.sha256(key.encode()).hexdigest()[:10]} {key}\n"
     assert key not in host.file("/etc/django-app/logging.env").content_string
+
+
+def test_incidents_go_to_alertmanager_with_a_password_of_their_own(host, secrets_directory, inventory_name):
+    made = secrets_directory / "passwords/alertmanager_incidents"
+    assert made.stat().st_mode & 0o777 == 0o600
+    file = "/etc/django-app/logging/incidents_password"
+    assert host.file(file).content_string == made.read_text().strip()
+    assert made.read_text().strip() not in host.file("/etc/django-app/logging.env").content_string
+    program = (
+        "import json, logbastion; handlers = logbastion.logging_config(incidents=True)['handlers']; "
+        "print(json.dumps(handlers['incidents']['options']['responses']['alertmanager']))"
+    )
+    settings = "set -a; . /etc/django-app/logging.env; unset PROMETHEUS_MULTIPROC_DIR"
+    python = f"{settings}; exec /opt/django-app/venv/bin/python -c"
+    asked = json.loads(host.check_output("runuser -u django-app -- sh -c %s", f'{python} "{program}"'))
+    assert asked == {
+        "destinations": f"{inventory_name}:9093",
+        "ca_file": "/etc/django-app/logging/certs/ca.crt",
+        "username": "incidents",
+        "password_file": file,
+    }
 
 
 def test_doctor_finds_nothing_unsafe(host):

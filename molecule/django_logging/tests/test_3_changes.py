@@ -62,6 +62,12 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
             "must hold destinations such as logs.example.org:5959 or [2001:db8::1]:5959, and logs.example.org is none",
         ),
         "big port": ({"ingest": ["logs.example.org:70000"]}, "and logs.example.org:70000 is none"),
+        "Alertmanager without a port": (
+            {"incidents_alertmanager": ["observer"]},
+            "django_logging_incidents_alertmanager must hold destinations such as observer.example.org:9093, and observer",
+        ),
+        "no password for incidents": ({"incidents_password": ""}, "must be one line that is not empty"),
+        "user of incidents": ({"incidents_user": "a b"}, "django_logging_incidents_user (a b) may hold letters"),
         "retention time": ({"retention_time": "2 a.m."}, "must be hours and minutes in quotes"),
         "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
         "application": (
@@ -103,6 +109,16 @@ def test_retention_is_taken_away_and_brought_back(bookworm, run_playbook):
     assert bookworm.service("django-app-log-retention.timer").is_running
     assert "03:30" in bookworm.check_output("systemctl show django-app-log-retention.timer --property=TimersCalendar")
     assert not run_playbook(limit=HOST).failed
+
+
+def test_without_an_alertmanager_there_is_no_password(bookworm, run_playbook):
+    path = "/etc/django-app/logging/incidents_password"
+    run = run_playbook(limit=HOST, variables={"django_logging_incidents_alertmanager": []})
+    assert not run.failed, run.output
+    assert not bookworm.file(path).exists
+    assert "ALERTMANAGER" not in bookworm.file("/etc/django-app/logging.env").content_string
+    assert not run_playbook(limit=HOST).failed
+    assert bookworm.file(path).exists
 
 
 def test_misspelt_variable_is_refused(run_playbook):

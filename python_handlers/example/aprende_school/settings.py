@@ -34,6 +34,7 @@ ALLOWED_HOSTS = [host for host in os.environ.get("DJANGO_ALLOWED_HOSTS", "").spl
 
 INSTALLED_APPS = [
     "logbastion.django.detection",  # sees guessed passwords across the workers
+    "logbastion.django.incidents",  # the table of incidents, which all workers share
     "logbastion.django",  # logs log-ins, log-outs, refusals and changed passwords; adds to manage.py check
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -103,6 +104,7 @@ LOGBASTION_QUIET_PATHS = ("/healthz", "/metrics")
 LOGGING = logbastion.logging_config(
     metric_loggers=["business.search"],
     incidents={
+        "store": "database",
         "responses": {
             "database_health": {"function": "logbastion.django.incidents.health.database_health"},
         },

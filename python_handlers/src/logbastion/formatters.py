@@ -20,6 +20,7 @@ from logbastion.event_frame import (
     moment_of,
 )
 from logbastion.gate import Gate, judge_of
+from logbastion.incident_fields import INCIDENT, take_incident
 from logbastion.jsonsafe import LARGEST, are_usual, safe_attributes, safe_str, shortened
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
@@ -32,6 +33,7 @@ _MAX_TEXT_BYTES: Final = 262_144
 _PLAIN_TEXT_LENGTH: Final = _MAX_TEXT_BYTES // 4
 
 _LINE: Final = "_logbastion_line"
+_EVENT: Final = "event"
 # A record's own attributes come first, in this order; what a logging call gives in `extra` comes after them.
 _FIRST: Final = list(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 _FIRST_COUNT: Final = len(_FIRST)
@@ -108,7 +110,10 @@ class EventFormatter(logging.Formatter):
     def event(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the event before the gate."""
         content = _content_of(record)  # before the frame puts the event's id on the record
-        return {**self._frame.fields(record), **content}
+        frame = self._frame.fields(record)
+        if _EVENT in content:
+            content[_EVENT] = {**frame[_EVENT], **content[_EVENT]}
+        return {**frame, **content}
 
     def _line(self, record: logging.LogRecord) -> bytes:
         """Return the bytes of the whole event, of which only the content is built, judged and encoded."""
@@ -120,8 +125,11 @@ class EventFormatter(logging.Formatter):
             return self._first_line(record)
         if frame is None:
             return encode_line(self._gate(self.event(record)))
+        content = _content_of(record)
+        if _EVENT in content:  # of an incident, and rare: it belongs into the frame
+            return encode_line(self._gate(self.event(record)))
         moment, microseconds = moment_of(record.created)
-        content = judge(_content_of(record), frame.stream)
+        content = judge(content, frame.stream)
         message = content.pop("message")
         beginning = (
             f"{frame.before_time}{moment}{frame.before_timestamp}{moment}{frame.before_message}{quoted(message)}"
@@ -172,6 +180,8 @@ def _content_of(record: logging.LogRecord) -> dict[str, Any]:
         _place(content, extra, unplaced)
     if taken.typed:
         take_typed(content, extra)
+    if taken.incident:
+        take_incident(content, extra)
     if record.exc_info or record.exc_text or record.stack_info:
         details = _error_of(record)
         if details:
@@ -194,6 +204,8 @@ class _Taken(NamedTuple):
     """The others, which go to ``extra``."""
     typed: bool
     """Whether some of these may have a field of their own."""
+    incident: bool
+    """Whether the event tells of an incident."""
     usual: bool
     """See :func:`~logbastion.jsonsafe.are_usual`."""
 
@@ -212,6 +224,7 @@ def _take_names(names: tuple[str, ...]) -> _Taken:
         [name for name in _KEYWORDS if name in kept],
         [name for name in kept if name not in _PLACED],
         not TYPED.isdisjoint(kept),
+        INCIDENT in kept,
         are_usual(kept),
     )
     if taken.usual and len(kept) <= _MAX_TAKEN and sum(map(len, kept)) <= _LONGEST_TAKEN:

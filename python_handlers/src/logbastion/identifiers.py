@@ -35,6 +35,18 @@ def uuid7(microseconds: int) -> str:
     return f"{_beginning(microseconds // 1000)}{_FRACTIONS[microseconds % 1000]}{piece.hex('-', 6)}"
 
 
+def uuid7_of(microseconds: int, digest: bytes) -> str:
+    """Return a UUIDv7 that is the same whenever it is made: the 62 bits are of a digest.
+
+    Args:
+        microseconds: since 1970-01-01 UTC.
+        digest: 8 bytes or more.
+
+    """
+    tail = digest[:1].translate(_VARIANT) + digest[1:8]
+    return f"{_beginning(microseconds // 1000)}{_FRACTIONS[microseconds % 1000]}{tail.hex('-', 6)}"
+
+
 @lru_cache(maxsize=16)
 def _beginning(milliseconds: int) -> str:
     """Return the text of the milliseconds and of the version."""

@@ -43,8 +43,8 @@ SECURITY_EVENT_TYPES: Final = (
     "distributed_guessing", "password_spraying", "slow_guessing", "ip_blocked", "ip_block_lifted", "ip_block_refused",
 )  # fmt: skip
 """Values of the label ``event_type``; everything else counts as ``other``."""
-UNCHECKED_OPERATIONS: Final = ("failed_login", "data_access", "block", "request")
-"""Values of the label ``operation``: what detection looks at."""
+UNCHECKED_OPERATIONS: Final = ("failed_login", "data_access", "block", "request", "incident")
+"""Values of the label ``operation``: what detection looks at; ``incident`` is a step on those of all workers."""
 BLOCK_MODES: Final = ("enforce", "dry_run")
 RESPONSE_OUTCOMES: Final = ("done", "failed", "timed_out", "busy", "rate_limited")
 # The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.

@@ -4,10 +4,11 @@ They run with each ``manage.py check``, ``runserver`` and other command that che
 ``logbastion``, and need no ``--deploy``. A server such as gunicorn runs no checks: have the deployment run ``manage.py
 check`` with the settings and the environment of the server.
 
-The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009; the
-rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that of
-:func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the
-strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
+The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009, in
+:mod:`logbastion.django.incidents.checks` 060 to 065; the rest comes from :mod:`logbastion.diagnosis` and
+:mod:`logbastion.logging_tree`. The environment is that of :func:`logbastion.diagnosis.environment_in_use`: what the
+live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the strict one when they differ. A finding that has been
+thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
 
 No check raises: what cannot be looked at is W099.
 """
@@ -29,6 +30,7 @@ from django.utils.module_loading import import_string
 from logbastion import client_address, diagnosis, pseudonyms
 from logbastion.detection.stores.redis import in_the_open
 from logbastion.diagnosis_rules import Finding, breach
+from logbastion.django.incidents.checks import incident_store, maintenance
 from logbastion.django.middleware import CorrelationIdMiddleware
 from logbastion.logging_tree import attached_handlers, root_passes_gate
 from logbastion.redaction import Classification
@@ -180,6 +182,8 @@ JUDGES: Final[tuple[_Judge, ...]] = (
     gate,
     error_mail,
     detection,
+    incident_store,
+    maintenance,
     host,
     diagnosis.handler_findings,
 )
