@@ -1,150 +1,24 @@
 """The bytes of an event are the same with orjson and without, whatever a logging call was given."""
 
-import collections
-import dataclasses
 import datetime
-import decimal
-import enum
 import json
 import logging
 import os
-import pathlib
 import pickle
 import uuid
-from functools import partial
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strange_values import FLOATS, LEAVES, NAMES, TEXTS, VALUES, record
 
 from logbastion import EventFormatter, encoding, identifiers, jsonsafe
 from logbastion.formatters import event_id
 from logbastion.identifiers import uuid7
-from logbastion.redaction.engine import Redactor, standard_redactor
-from logbastion.redaction_counts import counts
 
 FORMATTER = EventFormatter("school", "lab", host_name="app")
 BY_ORJSON = encoding.orjson_dumps()
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    NUMBER = 7
-    ODD = object()
-
-
-class Level(enum.IntEnum):
-    HIGH = 3
-
-
-@dataclasses.dataclass
-class Pupil:
-    name: str
-    marks: list
-
-
-class Raising:
-    def __str__(self):
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-
-class RaisingMapping(dict):
-    def items(self):
-        raise KeyError("no items")
-
-
-class RaisingIterable(list):
-    def __iter__(self):
-        raise ValueError("no items")
-
-
-class RaisingFloat(float):
-    def __float__(self):
-        raise ValueError("no float")
-
-    def __repr__(self):
-        return "not a number"
-
-
-class Text(str):
-    __slots__ = ()
-
-    def __str__(self):
-        return 5  # noqa: PLE0307 - wrong on purpose
-
-    def isascii(self):
-        raise RuntimeError
-
-
-class Lazy:
-    """As Django's lazy objects: everything is passed on to something made at the first access."""
-
-    def __init__(self, make):
-        self.__dict__["make"] = make
-
-    def __getattr__(self, name):
-        return getattr(self.__dict__["make"](), name)
-
-    def __str__(self):
-        return str(self.__dict__["make"]())
-
-    @property
-    def __class__(self):
-        return self.__dict__["make"]().__class__
-
-
-def cycle(kind):
-    made = {} if kind == "dict" else []
-    if kind == "dict":
-        made["again"] = [made]
-    else:
-        made.append(made)
-    return made
-
-
-def nested(levels):
-    made = "bottom"
-    for level in range(levels):
-        made = {"d": made} if level % 2 else [made]
-    return made
-
-
-TEXTS = st.text() | st.text(alphabet='\x00\x7f\x85\x9f\u061c\u200e\u2028\u202e\u2069\ufeff\ud800\udfff"\\/\n\t\bä€😀')
-FLOATS = st.floats() | st.sampled_from([1e16, 9999999999999998.0, 1e-4, 9.9e-5, 5e-324, 1.7e308, -0.0, 1e22, 123e-7])
-LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), FLOATS, TEXTS, st.binary(), st.decimals(), st.uuids(),
-    st.integers(0, 5000).map(lambda bits: -(1 << bits)),
-    st.datetimes(), st.dates(), st.times(), st.timedeltas(),
-    st.sampled_from([*Colour, Level.HIGH, decimal.Decimal("sNaN"), 2**63, -(2**63)]),
-    st.just(pathlib.PurePosixPath("/a/\udc80b")),
-    st.builds(Pupil, name=TEXTS, marks=st.lists(st.integers(), max_size=2)),
-    st.sampled_from([Raising, lambda: RaisingMapping(a=1), lambda: RaisingIterable([1]), lambda: RaisingFloat(2.5),
-                     lambda: Text("x\ud800"), lambda: cycle("dict"), lambda: cycle("list"),
-                     lambda: Lazy(lambda: "text"), lambda: Lazy(lambda: {"a": 1}), lambda: Lazy(Raising), object,
-                     lambda: collections.OrderedDict(a=float("nan")), lambda: bytearray(b"\xff"),
-                     lambda: (number for number in range(3)), lambda: memoryview(b"ab")]).map(lambda make: make()),
-    st.integers(0, 40).map(nested),
-    st.sets(st.integers(), max_size=1), st.frozensets(TEXTS, max_size=1),
-)  # fmt: skip
-KEYS = TEXTS | st.integers() | st.booleans() | st.none() | st.floats() | st.uuids() | st.binary()
-VALUES = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=10,
-)
-TYPED = ("user_id", "school_id", "correlation_id", "event_type", "source_ip", "user_agent", "risk_score",
-         "duration_ms", "operation", "success", "security", "performance",
-         "incident_id", "severity", "incident_count", "correlation_ids", "event", "rule")  # fmt: skip
-NAMES = st.sampled_from(TYPED) | TEXTS | st.from_regex(r"[a-z_]{1,9}", fullmatch=True)
-
-
-def record(extra=None, msg="hello", args=(), name="business.search"):
-    made = logging.LogRecord(name, logging.INFO, "file.py", 1, msg, args, None)
-    made.__dict__.update(extra or {})
-    return made
 
 
 def written(made, dumps):
@@ -183,95 +57,6 @@ def test_same_bytes_with_and_without_orjson(extra, msg, args, name):
     assert b"withheld" not in one
     assert len(one.decode().splitlines()) == 1
     json.loads(one, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
-
-
-SECRETS = st.sampled_from(
-    ["password=hunter2", "ana@example.org", "4111 1111 1111 1111", "Bearer abcdefghijklmnop12345"]
-)
-
-
-def redact_whole(redactor, event):
-    return redactor(event)
-
-
-WHOLE = EventFormatter("school é", "lab", host_name="<app>", gate=partial(redact_whole, standard_redactor()))
-IN_PARTS = EventFormatter("school é", "lab", host_name="<app>")
-OWN_ATTRIBUTES = {
-    "levelname": TEXTS | st.sampled_from(["INFO", "NOTICE"]) | st.integers(),
-    "levelno": st.sampled_from([0, 10, 20, 35, 50, -1, 20.0, True, "20", None]),
-    "process": st.sampled_from([1, 0, 4242, 2**32, -1, None, "7"]),
-    "created": st.floats() | st.floats(0, 2e9),
-    "exc_info": st.just((ValueError, ValueError("token=abcdef123456"), None)),
-    "_logbastion_event_id": st.sampled_from(["", "x", 'a"b', "0190c5f0-7e4e-7bbb-8d2c-3a5a6a9c0d1\n", 5, None, [1]])
-    | TEXTS,
-}
-
-
-@settings(max_examples=400)
-@given(
-    extra=st.dictionaries(NAMES | st.just("password"), VALUES | SECRETS, max_size=6),
-    msg=TEXTS | SECRETS,
-    args=st.lists(LEAVES | SECRETS, max_size=1),
-    name=st.just("finances.stripe") | TEXTS | SECRETS,
-    own=st.fixed_dictionaries({}, optional=OWN_ATTRIBUTES),
-)
-def test_an_event_in_parts_is_the_same_as_a_whole_one(extra, msg, args, name, own):
-    made = record(
-        {k: v for k, v in extra.items() if k not in logging.makeLogRecord({}).__dict__}, msg, tuple(args), name
-    )
-    made.created = 1795428000.123456
-    made.__dict__.update(own)
-    if not isinstance(made.created, float) or not 0 <= made.created <= 2e9:
-        made.created = 0.0  # what is no time becomes the present time, which would differ
-    again = logging.makeLogRecord(made.__dict__ | {"_logbastion_event_id": event_id(made)})
-    IN_PARTS.format_bytes(logging.makeLogRecord(made.__dict__))  # the first of its kind is made as a whole
-    assert IN_PARTS.format_bytes(made) == WHOLE.format_bytes(again)
-
-
-@pytest.mark.parametrize("length", [262_000, 262_142, 262_143, 262_144, 300_000])
-def test_a_long_event_in_parts_is_cut_as_a_whole_one_is(length):
-    made = record({"rest": ["x" * 20_000] * (length // 20_003), "last": "y" * 20}, "m" * (length % 20_003))
-    again = logging.makeLogRecord(made.__dict__ | {"_logbastion_event_id": event_id(made)})
-    line = IN_PARTS.format_bytes(made)
-    assert line == WHOLE.format_bytes(again)
-    assert len(line) <= encoding.MAX_LINE_BYTES
-
-
-def test_only_usual_events_are_made_in_parts_and_those_are(monkeypatch):
-    IN_PARTS.format_bytes(record())
-    monkeypatch.setattr(IN_PARTS, "event", None)  # nobody asks for the whole event
-    assert json.loads(IN_PARTS.format_bytes(record({"a": 1})))["extra"] == {"a": 1}
-
-
-def test_a_gate_that_does_more_than_its_judge_is_asked_for_the_whole_event():
-    class Stamping(Redactor):
-        def __call__(self, event):
-            return super().__call__(event) | {"stamp": 1}
-
-    class Adding(EventFormatter):
-        def event(self, record):
-            return super().event(record) | {"stamp": 1}
-
-    for formatter in (EventFormatter(gate=Stamping()), Adding()):
-        assert json.loads(formatter.format_bytes(record()))["stamp"] == 1
-
-
-def test_an_event_whose_logger_is_hidden_counts_once():
-    name = "tokens.4111 1111 1111 1111"
-    lines = [IN_PARTS.format_bytes(record(name=name)) for _ in range(2)]
-    before = counts.redacted
-    assert b"4111 1111" not in IN_PARTS.format_bytes(record(name=name)) + b"".join(lines)
-    assert counts.redacted == before + 1
-
-
-def test_the_name_of_a_logger_is_judged_too():
-    class Hiding(Redactor):
-        def judge(self, content, stream):
-            return super().judge({k: "hidden" if k == "logger" else v for k, v in content.items()}, stream)
-
-    formatter = EventFormatter(gate=Hiding())
-    for _ in range(2):
-        assert json.loads(formatter.format_bytes(record(name="secret.name")))["logger"] == "hidden"
 
 
 @settings(max_examples=300)

@@ -279,7 +279,7 @@ def test_redis_is_stopped_and_started_in_the_middle(told):
             only(detector)
             before, opened = unchecked("incident"), count("logbastion_incidents_opened_total", incident="disk_full")
             fail(100)
-            eventually(lambda: told.of("incident_opened"))
+            eventually(lambda: [report.count for report in detector.lasting()] == [100])  # all are in the store
             server.stop()
             fail(100)  # of an incident that is known: held until the store is back
             for _ in range(50):
