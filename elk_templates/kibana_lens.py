@@ -93,7 +93,11 @@ def _columns(place: str, panel: dict[str, Any]) -> tuple[dict[str, Any], list[st
     buckets: dict[str, Any] = {}
     for number, bucket in enumerate(panel.get("by", [])):
         buckets[stable_id(place, "by", str(number))] = _bucket(place, bucket, orderable)
-    return {**buckets, **values}, list(buckets), shown
+    names = list(buckets)
+    if panel["show"] in _SERIES and len(names) == 2:
+        # What divides a plot comes first: the top values of all the time, not of each bar.
+        buckets = {name: buckets[name] for name in reversed(names)}
+    return {**buckets, **values}, names, shown
 
 
 def _bucket(place: str, bucket: dict[str, Any], orderable: list[str]) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _bucket(place: str, bucket: dict[str, Any], orderable: list[str]) -> dict[st
     if not orderable:
         raise DashboardError(f"{place}: top values of {field} need a value to be ordered by; a share alone is none.")
     return _column(
-        "terms", bucket["label"], "number" if bucket.get("number") else "string", "ordinal", bucketed=True, field=field,
+        "terms", bucket["label"], bucket.get("type", "string"), "ordinal", bucketed=True, field=field,
         params={
             "size": bucket.get("size", 5),
             "orderBy": {"type": "column", "columnId": orderable[0]},
