@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,11 @@ def logged(environment: str) -> list[dict[str, Any]]:
         _run(["manage.py", "migrate", "-v0"], variables)
         credentials = str(directory / "credentials.json")
         _run(["manage.py", "load_example_data", "--credentials", credentials], variables)
-        with _served(directory, variables) as url:
+        with _served(directory, variables) as url, ThreadPoolExecutor() as side_by_side:
             traffic = ["--url", url, "--credentials", credentials, "--requests", str(REQUESTS), "--payment-outage"]
-            _run(["traffic.py", *traffic], variables)
-        _run([str(Path(__file__).with_name("rare_events.py"))], variables)
+            rare = str(Path(__file__).with_name("rare_events.py"))
+            for run in [side_by_side.submit(_run, one, variables) for one in (["traffic.py", *traffic], [rare])]:
+                run.result()
         lines = [line for path in sorted((directory / "logs").glob("*.log*")) for line in path.open(encoding="utf-8")]
     events = sorted((json.loads(line) for line in lines), key=lambda event: event["@timestamp"])
     return _stretched(events)

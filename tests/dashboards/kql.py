@@ -1,4 +1,4 @@
-"""Reads the part of Kibana's query language (KQL) that the dashboards use, and refuses the rest.
+"""Reads the part of Kibana's query language (KQL) that the dashboards use, and refuses the rest. A colon within a word is written `\\:`.
 
 What it becomes is what Kibana's `toElasticsearchQuery` makes of it: `match` and `match_phrase`, `range`, `exists`, `query_string` for a wildcard.
 """
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-_TOKENS: Final = re.compile(r'\s*(?:(?P<text>"[^"\\]*")|(?P<sign>>=|<=|[():<>])|(?P<word>[^\s():<>"\\{}]+))')
+_TOKENS: Final = re.compile(r'\s*(?:(?P<text>"[^"\\]*")|(?P<sign>>=|<=|[():<>])|(?P<word>(?:[^\s():<>"\\{}]|\\:)+))')
 _RANGES: Final = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 _WORDS: Final = frozenset({"and", "or", "not"})
 
@@ -118,6 +118,12 @@ class _Reader:
         self.asks.append((field, "match"))
         if value.startswith('"'):
             return {"match_phrase": {field: value[1:-1]}}
+        value = value.replace("\\:", ":")
         if "*" in value:
-            return {"query_string": {"fields": [field], "query": value}}
+            return {"query_string": {"fields": [field], "query": "*".join(map(_escaped, value.split("*")))}}
         return {"match": {field: value}}
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which nothing means something to `query_string`, as Kibana writes it."""
+    return re.sub(r'([+\-=&|><!(){}\[\]^"~*?:\\/])', r"\\\1", text)

@@ -157,7 +157,10 @@ class Panel:
             yield {**known, **{name: self._number(name, bucket) for name in self.values}}
             return
         found = bucket[names[0]]["buckets"]
-        pairs = found.items() if isinstance(found, dict) else [(one["key"], one) for one in found]
+        if isinstance(found, dict):  # filters, in the order in which the panel has them
+            pairs = [(one["label"], found[one["label"]]) for one in self.columns[names[0]]["params"]["filters"]]
+        else:
+            pairs = [(one["key"], one) for one in found]
         for key, inner in pairs:
             yield from self._rows(names[1:], inner, {**known, names[0]: key})
 
