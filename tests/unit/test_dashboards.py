@@ -81,3 +81,12 @@ def test_an_order_that_forgets_a_dashboard_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(kibana_dashboards, "SOURCES", tmp_path)
     with pytest.raises(kibana_dashboards.DashboardError, match="name each dashboard once"):
         kibana_dashboards.made()
+
+
+def test_an_id_leads_to_its_request_in_every_space():
+    # Kibana's UrlFormat puts origin, base path and `/app/` before what begins with neither a scheme, `#` nor the base path.
+    template = json.loads(kibana_dashboards.made()[kibana_dashboards.BUILT / "data_views.ndjson"].splitlines()[0])
+    formats = json.loads(template["attributes"]["fieldFormatMap"])
+    address = formats["correlation_id"]["params"]["urlTemplate"]
+    assert address.startswith("../app/dashboards#/view/logbastion-request?")
+    assert "{{value}}" in address
