@@ -10,6 +10,22 @@ Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Sends the body of a search to the indices of a data view's pattern."""
 
 
+def fullest_request(ask: Ask) -> str:
+    """Return the correlation id of the request with the most events from ERROR on."""
+    worst = {"terms": {"level": ["ERROR", "CRITICAL"]}}
+    by = {"requests": {"terms": {"field": "correlation_id", "size": 1}}}
+    answer = ask("logs-django.*", {"size": 0, "query": worst, "aggs": by})
+    return str(answer["aggregations"]["requests"]["buckets"][0]["key"])
+
+
+def narrowed(ask: Ask, correlation_id: str) -> Ask:
+    """Return what asks with the filter that a click on an id adds to a dashboard."""
+    chosen = {"term": {"correlation_id": correlation_id}}
+    return lambda pattern, body: ask(
+        pattern, {**body, "query": {"bool": {"filter": [chosen, body.get("query", {"match_all": {}})]}}}
+    )
+
+
 class Answers:
     """The answers to all that the saved objects ask.
 

@@ -28,8 +28,10 @@ _HUES: Final = ("#274C77", "#6096BA", "#A3CEF1", "#8D99AE", "#C9D1DC", "#51606F"
 """One hue in steps, and greys: as the dashboards ask Kibana for its cool palette."""
 
 
-def draw(dashboard: dict[str, Any], objects: list[dict[str, Any]], answers: Answers, file: Path) -> None:
-    """Write the picture of a dashboard as PNG, 1200 pixels wide."""
+def draw(
+    dashboard: dict[str, Any], objects: list[dict[str, Any]], answers: Answers, file: Path, chosen: str = ""
+) -> None:
+    """Write the picture of a dashboard as PNG, 1200 pixels wide; `chosen` is the filter that the answers have."""
     panels = saved_objects.panels(dashboard)
     rows = max(panel["gridData"]["y"] + panel["gridData"]["h"] for panel in panels)
     height = rows * _ROW + _HEAD
@@ -40,7 +42,8 @@ def draw(dashboard: dict[str, Any], objects: list[dict[str, Any]], answers: Answ
     _write(figure, _WIDTH - 0.15, 0.3, NOTICE, size=8.5, color="#8A3B12", align="right")
     labels = [one["explicitInput"]["title"] for one in saved_objects.controls(dashboard).values()]
     since = dashboard["attributes"]["timeFrom"].removeprefix("now-")
-    text = "   ".join([*(f"{label}: any ▾" for label in labels), f"Time: last {since} ▾"])
+    chips = [chosen] if chosen else []
+    text = "   ".join([*chips, *(f"{label}: any ▾" for label in labels), f"Time: last {since} ▾"])
     _write(figure, _WIDTH - 0.15, 0.58, text, size=8.5, color=_QUIET, align="right")
     for panel in panels:
         _draw_panel(figure, dashboard, panel, objects, answers)

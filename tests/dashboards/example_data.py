@@ -28,7 +28,7 @@ from lab.elasticsearch_process import Node
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "python_handlers/example"
-REQUESTS = 150
+REQUESTS = 100
 PATIENCE_SECONDS = 60
 DAY = datetime.timedelta(hours=23, minutes=50)
 
@@ -61,9 +61,9 @@ def indices(pattern: str, environment: str) -> str:
     return f"{streams}{environment}" if streams.endswith("-") else f"{streams}*-{environment}"
 
 
-def asking(node: Node, environment: str) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Return what sends a search to the indices of a pattern, of one environment."""
-    return lambda pattern, body: dict(node.asked("POST", f"/{indices(pattern, environment)}/_search", body))
+def asking(node: Node, environment: str, user: str = "elastic") -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """Return what sends a search, as a user, to the indices of a pattern, of one environment."""
+    return lambda pattern, body: dict(node.asked("POST", f"/{indices(pattern, environment)}/_search", body, user=user))
 
 
 def _debug_event(environment: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lab import elasticsearch_process
 from tests.dashboards import drawing, example_data, saved_objects
-from tests.dashboards.answers import Answers
+from tests.dashboards.answers import Answers, fullest_request, narrowed
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "docs/dashboards"
 ENVIRONMENT = "production"
@@ -23,13 +23,16 @@ def main() -> int:
 
 def draw_all(node: elasticsearch_process.Node, environment: str, directory: Path) -> list[Path]:
     """Draw each dashboard from what is stored of an environment; return the files."""
-    objects = saved_objects.read()
-    answers = Answers(example_data.asking(node, environment), objects)
+    objects, ask = saved_objects.read(), example_data.asking(node, environment)
     directory.mkdir(parents=True, exist_ok=True)
     files = []
     for dashboard in saved_objects.of_kind(objects, "dashboard"):
         file = directory / f"{dashboard['id'].removeprefix('logbastion-')}.png"
-        drawing.draw(dashboard, objects, answers, file)
+        if dashboard["id"] == "logbastion-request":
+            one = fullest_request(ask)
+            drawing.draw(dashboard, objects, Answers(narrowed(ask, one), objects), file, f"correlation_id: {one}")
+        else:
+            drawing.draw(dashboard, objects, Answers(ask, objects), file)
         print(f"written: {file}", flush=True)
         files.append(file)
     return files

@@ -36,10 +36,10 @@ class Hostile:
 
 def guess_passwords() -> None:
     """One address guesses one account, another one many accounts; then somebody lifts nothing and blocks by hand."""
-    for number in range(7):
+    for number in range(5):
         client = Client(REMOTE_ADDR="198.51.100.7")
         client.post("/login/", {"username": "teacher", "password": f"guess-{number}"}, secure=True)
-    for number in range(6):
+    for number in range(5):
         client = Client(REMOTE_ADDR="203.0.113.20")
         client.post("/login/", {"username": f"account{number}@example.org", "password": "spring"}, secure=True)
     trigger_ip_block("2001:db8::7", "by_the_officer")

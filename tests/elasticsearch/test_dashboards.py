@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.dashboards import checks, example_data, saved_objects
-from tests.dashboards.answers import Answers
+from tests.dashboards.answers import Answers, fullest_request, narrowed
 
 STREAMS = ("application", "security", "audit", "performance", "debug")
 ENVIRONMENT = "dashboards"
@@ -78,6 +78,39 @@ def test_every_panel_search_and_control_finds_something(objects, ask):
     answers = Answers(ask, objects)
     assert list(answers.problems()) == []
     assert answers.asked > 150
+
+
+def alone(objects, name):
+    """Return a dashboard with the data views."""
+    return [one for one in objects if one["type"] == "index-pattern" or one["id"] == f"logbastion-{name}"]
+
+
+def test_a_click_on_an_id_shows_all_events_of_the_request_and_no_other(objects, ask):
+    request = fullest_request(ask)
+    answers = Answers(narrowed(ask, request), alone(objects, "request"))
+    assert list(answers.problems()) == []
+    search = next(one for one in objects if one["id"] == "logbastion-request-events")
+    events = answers.newest(search, 100)
+    assert {event["correlation_id"] for event in events} == {request}
+    assert [event["@timestamp"] for event in events] == sorted(event["@timestamp"] for event in events)
+    assert len({event["event"]["dataset"] for event in events}) >= 2
+    (first, *_) = saved_objects.lens_panels(next(one for one in objects if one["id"] == "logbastion-request"))
+    (row,) = answers.rows(*first)
+    assert list(row.values()) == [len(events), 1]
+
+
+@pytest.mark.parametrize(
+    ("user", "names"),
+    [("log_reader", ["overview", "performance"]), ("security_log_reader", ["security", "payments", "incidents"])],
+)
+def test_a_role_sees_all_of_its_dashboards_and_nothing_of_the_other_streams(node, streams, objects, user, names):
+    ask = example_data.asking(node, ENVIRONMENT, user)
+    for name in names:
+        assert list(Answers(ask, alone(objects, name)).problems()) == []
+    datasets = {"size": 0, "aggs": {"streams": {"terms": {"field": "event.dataset"}}}}
+    seen = {one["key"] for one in ask("logs-django.*", datasets)["aggregations"]["streams"]["buckets"]}
+    mine = {"log_reader": {"application", "performance", "debug"}, "security_log_reader": {"security", "audit"}}[user]
+    assert seen == {f"django.{stream}" for stream in mine}
 
 
 def test_the_field_limit_leaves_room(node, streams):
