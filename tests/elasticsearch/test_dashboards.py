@@ -38,7 +38,7 @@ def ask(node, streams):
 
 def test_the_example_has_left_something_in_each_stream(streams):
     assert set(streams) == set(STREAMS)
-    assert sum(streams.values()) > 300
+    assert sum(streams.values()) > 200
 
 
 def test_the_structure_is_sound(objects):
@@ -166,7 +166,7 @@ def test_a_field_that_does_not_fit_is_told(objects, capabilities, text, other, t
     [
         ("level: (ERROR or CRITICAL)", "level: FATAL", "the query level: FATAL finds nothing"),
         ("performance.success: false", "performance.success: false and level: FATAL", "and level: FATAL finds nothing"),
-        ("event_type: http_request", "event_type: (http_request", "ends too early"),
+        ("event_type: http_request", "event_type: (http_request", "values in brackets are joined by"),
         ("event_type: http_request", "http_request", "ends too early"),
         ("event_type: http_request", "event_type: http_request } x", "nothing is known that begins with"),
         ('"operationType": "percentile"', '"operationType": "last_value"', "last_value is not known"),
