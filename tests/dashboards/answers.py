@@ -11,8 +11,8 @@ Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 def fullest_request(ask: Ask) -> str:
-    """Return the correlation id of the request with the most events from ERROR on."""
-    worst = {"terms": {"level": ["ERROR", "CRITICAL"]}}
+    """Return the correlation id of the request of a known user with the most events from ERROR on."""
+    worst = {"bool": {"filter": [{"terms": {"level": ["ERROR", "CRITICAL"]}}, {"exists": {"field": "user_id"}}]}}
     by = {"requests": {"terms": {"field": "correlation_id", "size": 1}}}
     answer = ask("logs-django.*", {"size": 0, "query": worst, "aggs": by})
     return str(answer["aggregations"]["requests"]["buckets"][0]["key"])
