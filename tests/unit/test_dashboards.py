@@ -90,3 +90,12 @@ def test_an_id_leads_to_its_request_in_every_space():
     address = formats["correlation_id"]["params"]["urlTemplate"]
     assert address.startswith("../app/dashboards#/view/logbastion-request?")
     assert "{{value}}" in address
+
+
+def test_each_dashboard_has_a_preview_that_says_what_it_is_and_is_in_the_docs():
+    docs = kibana_dashboards.SOURCES.parents[1] / "docs"
+    page = (docs / "dashboards.md").read_text(encoding="utf-8")
+    for source in kibana_dashboards.SOURCES.glob("*.yml"):
+        if source.stem != kibana_dashboards.COMMON:
+            assert f"(dashboards/{source.stem}.png)" in page
+            assert b"not a picture of Kibana" in (docs / f"dashboards/{source.stem}.png").read_bytes()
