@@ -312,7 +312,11 @@ def test_what_dashboards_count_by_is_copied_and_stays_where_it_was():
         "currency": "EUR", "decline_code": "insufficient_funds",
     }  # fmt: skip
     found = event(extra)
-    assert found["incident"] == {"id": "inc_1", "type": "payment_failure", "severity": "HIGH"}
+    assert [found[name] for name in ("incident_id", "incident_type", "severity")] == [
+        "inc_1",
+        "payment_failure",
+        "HIGH",
+    ]
     assert found["payment"] == {"amount": "49.90", "currency": "EUR", "decline_code": "insufficient_funds"}
     assert found["extra"] == extra
 
@@ -325,4 +329,4 @@ def test_what_is_no_decimal_text_is_no_amount(amount):
 
 
 def test_a_severity_without_an_incident_is_none_of_an_incident():
-    assert "incident" not in event({"severity": "HIGH"})
+    assert "severity" not in event({"severity": "HIGH"})

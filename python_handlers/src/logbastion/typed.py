@@ -5,8 +5,8 @@ The guide's helper events give ``source_ip``, ``user_agent``, ``risk_score``, ``
 would refuse (an address that is none, a duration that is text) stays in ``extra``, because a refused field would cost
 the whole event.
 
-What dashboards count by (incidents, money) is copied to ``incident.*`` and ``payment.*``: Kibana cannot count by the
-keys of a ``flattened`` field. ``extra`` keeps it, as the guide writes it.
+What dashboards count by (incidents, money) is copied to fields of its own: Kibana cannot count by the keys of a
+``flattened`` field. ``extra`` keeps it, as the guide writes it.
 """
 
 from __future__ import annotations
@@ -65,17 +65,12 @@ def _is_decimal(value: object) -> bool:
     return isinstance(value, str) and _DECIMAL.fullmatch(value) is not None
 
 
-# By the name without which an event is none of its kind: group, then name in `extra`, name in the group, and type.
-_COPIED: Final = {
-    "incident_id": ("incident", (
-        ("incident_id", "id", _is_keyword), ("incident_type", "type", _is_keyword),
-        ("severity", "severity", _is_keyword),
-    )),
-    "amount": ("payment", (("amount", "amount", _is_decimal), ("currency", "currency", _is_keyword))),
-    "decline_code": ("payment", (("decline_code", "decline_code", _is_keyword),)),
-}  # fmt: skip
+_INCIDENT: Final = ("incident_id", "incident_type", "severity")
+"""A severity without an incident is something else's."""
+_PAYMENT: Final = {"amount": _is_decimal, "currency": _is_keyword, "decline_code": _is_keyword}
+_PAYMENT_SIGNS: Final = ("amount", "decline_code")
 
-TYPED: Final = frozenset({"security", "performance", *_SECURITY, *_PERFORMANCE, *_COPIED})
+TYPED: Final = frozenset({"security", "performance", *_SECURITY, *_PERFORMANCE, "incident_id", *_PAYMENT_SIGNS})
 """Names in ``extra`` that :func:`take_typed` looks at."""
 
 
@@ -95,11 +90,12 @@ def _take(extra: dict[str, Any], group: str, fields: dict[str, Any], flat: tuple
 
 
 def _copy(event: dict[str, Any], extra: dict[str, Any]) -> None:
-    for sign, (group, fields) in _COPIED.items():
-        if sign in extra:
-            copied = {name: extra[key] for key, name, fits in fields if key in extra and fits(extra[key])}
-            if copied:
-                event[group] = {**event.get(group, {}), **copied}
+    if "incident_id" in extra:
+        event.update({name: extra[name] for name in _INCIDENT if _is_keyword(extra.get(name))})
+    if "amount" in extra or "decline_code" in extra:
+        payment = {name: extra[name] for name, fits in _PAYMENT.items() if name in extra and fits(extra[name])}
+        if not payment.keys().isdisjoint(_PAYMENT_SIGNS):
+            event["payment"] = payment
 
 
 def take_typed(event: dict[str, Any], extra: dict[str, Any]) -> None:
