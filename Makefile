@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-ingest bench-detection bench-incidents
+.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-ingest bench-detection bench-incidents
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -93,6 +93,12 @@ build/promtool/usr/bin/promtool:
 
 retention: venv ## Make ILM and SLM policies, lifecycle templates and the table of periods from elk_templates/retention.yml
 	$(PYTHON) elk_templates/retention.py
+
+dashboards: venv ## Make what Kibana imports (elk_templates/dashboards/built) from elk_templates/dashboards/*.yml
+	$(PYTHON) elk_templates/kibana_dashboards.py
+
+dashboard-previews: venv ## Draw docs/dashboards/*.png from what the example logs, in a real Elasticsearch (a minute or two)
+	PYTHONPATH=python_handlers/src $(PYTHON) -m tests.dashboards.preview
 
 alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, pages, the dashboard for Grafana, the index of the runbooks
 	$(PYTHON) alertmanager/generate.py
