@@ -16,6 +16,7 @@ from logbastion.encoding import encode_line
 from logbastion.gate import Gate
 from logbastion.identifiers import uuid7
 from logbastion.jsonsafe import safe_attributes, safe_str, shortened
+from logbastion.messages import Arguments, message_of
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
 from logbastion.redaction_counts import counts
@@ -105,6 +106,7 @@ class EventFormatter(logging.Formatter):
         self._environment = checked_environment(environment)
         self._host = safe_str(host_name or socket.gethostname())
         self._gate = standard_redactor() if gate is None else gate
+        self._arguments: Arguments | None = getattr(self._gate, "arguments", None)
         # Says on a record whose line is kept there. A text, so that other handlers can still pickle the record.
         self._mark = uuid.uuid4().hex
 
@@ -139,7 +141,7 @@ class EventFormatter(logging.Formatter):
         taken = _names_taken.get(names) or _take_names(names)
         extra = safe_attributes(attributes, taken.names, _STANDARD)  # before the frame puts the event's id there
         event = self._frame(record)
-        event["message"], complaint = _message_of(record)
+        event["message"], complaint = _message_of(record, self._arguments, event["event"]["dataset"])
         if taken.placed:
             _place(event, extra)
         if record.exc_info or record.exc_text or record.stack_info:
@@ -244,9 +246,9 @@ def _is_keyword(value: str) -> bool:
     return 0 < len(value.encode()) <= MAX_KEYWORD_BYTES
 
 
-def _message_of(record: logging.LogRecord) -> tuple[str, str | None]:
+def _message_of(record: logging.LogRecord, arguments: Arguments | None, dataset: str) -> tuple[str, str | None]:
     try:
-        message = record.getMessage()
+        message = message_of(record, arguments, dataset.removeprefix("django."))
         if type(message) is str and len(message) <= _MAX_TEXT_BYTES // 4 and message.isascii():
             return message, None
         return shortened(safe_str(message), _MAX_TEXT_BYTES), None

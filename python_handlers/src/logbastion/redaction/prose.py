@@ -55,7 +55,7 @@ _SAID_OF_PASSWORDS: Final = frozenset(
         *("user", "users", "invalida", "obrigatoria", "incorreta", "incorrecta", "errada", "fraca", "valida"),
         *("correta", "diferente", "igual", "muito", "demasiado", "segura", "curta", "longa", "nula", "vazia", "sua"),
         *("mesma", "nova", "antiga", "sempre", "nunca", "necessaria", "entrar", "aceder", "continuar", "confirmar"),
-        *("esta", "essa", "todos", "cada"),
+        *("esta", "essa", "todos", "cada", "campo", "campos", "field", "fields", "este", "please", "should", "cannot"),
     }
 )
 _PARTICIPLES: Final = ("ed", "ing", "ada", "adas", "ado", "ida", "ido", "able", "vel", "ous", "ory", "orio", "oria")
@@ -72,6 +72,9 @@ _OTHER_CODES: Final = (
 )
 _OTHER_CODE: Final = re.compile(rf"(?i)(?<![{_LETTERS}])(?:{'|'.join(_OTHER_CODES)})[ \t]*\Z")
 _WORD: Final = re.compile(rf"[{_LETTERS}]+[.,:;!?)]*")
+_CAMEL: Final = re.compile(r"(?:[a-z\u00df-\u024f]{2,40})?(?:[A-Z]{1,4}[a-z\u00df-\u024f]{2,40}){1,8}[A-Z]{0,4}")
+_NO_LETTERS: Final = re.compile(rf"[^{_LETTERS}]+")
+_KEY_WITH_SLASH: Final = re.compile(r"/[A-Za-z0-9+/]{37,88}={0,2}")
 _TRAILING: Final = ",;.)]} \t"
 _SIGNS: Final = "!@#$%^&*+=?~"
 _SHORTEST: Final = 4
@@ -123,7 +126,9 @@ def _secret_words(text: str, after_name: int, start: int, kind: str) -> Iterator
     if following is None or following.group().startswith(MARK):
         return
     said = bool(_COPULAS.search(text, after_name, start))
-    if not is_no_word(following.group(), kind) and not (kind == "password" and said and _may_be_a_password(following)):
+    if not is_no_word(following.group(), kind) and not (
+        kind == "password" and said and may_be_a_password(following.group())
+    ):
         return
     end = following.end()
     while end > start and text[end - 1] in _TRAILING:
@@ -134,10 +139,10 @@ def _secret_words(text: str, after_name: int, start: int, kind: str) -> Iterator
         yield Finding(then.start(1), then.end(1), kind)
 
 
-def _may_be_a_password(following: re.Match[str]) -> bool:
+def may_be_a_password(following: str) -> bool:
     """Tell "the password is dragon" from "the password is required": not by a word that is said of passwords."""
-    word = folded(following.group().rstrip(_TRAILING + "!?:"))
-    if len(word) <= _SHORTEST or not word.isalpha() or word in _SAID_OF_PASSWORDS:
+    word = folded(following.rstrip(_TRAILING + "!?:"))
+    if len(word) <= _SHORTEST or not word.replace("_", "").isalpha() or word in _SAID_OF_PASSWORDS:
         return False
     return not word.endswith(_PARTICIPLES)
 
@@ -151,17 +156,27 @@ def _is_code(text: str, name: re.Match[str], word: str) -> bool:
     return bool(_SENT_TO_SOMEBODY.search(before) or _SENT_TO_SOMEBODY.search(text[name.end() : name.end() + 60]))
 
 
+def _has_odd_capitals(word: str) -> bool:
+    """Say whether capitals stand in a text as in no word, no name of a class and none of a field."""
+    return len(word) >= _SHORTEST_TOKEN and any(
+        len(part) > _SHORTEST and not (part.istitle() or part.isupper() or part.islower() or _CAMEL.fullmatch(part))
+        for part in _NO_LETTERS.split(word)
+    )
+
+
 def is_no_word(candidate: str, kind: str) -> bool:
     """Tell a secret from the next word of the sentence: it has a digit or a sign inside, or letters of both cases."""
     word = candidate.rstrip(_TRAILING + "!?:")
-    if len(word) < _SHORTEST or word.startswith(("/", "http")):
+    if len(word) < _SHORTEST or (word.startswith(("/", "http")) and not _KEY_WITH_SLASH.fullmatch(word)):
         return False
     if word.isdigit():
         return kind == "password"
     if _WORD.fullmatch(word):
-        return kind != "password" and not (word.islower() or word.istitle() or word.isupper())
+        if kind == "password":
+            return _has_odd_capitals(word.rstrip(".,:;!?)"))
+        return not (word.islower() or word.istitle() or word.isupper())
     has_digit = any(character.isdigit() for character in word)
     if kind == "password":
-        return has_digit or any(character in _SIGNS for character in word)
+        return has_digit or any(character in _SIGNS for character in word) or _has_odd_capitals(word)
     signs = sum(not character.isalnum() for character in word)
     return has_digit and len(word) >= _SHORTEST_TOKEN and signs <= len(word) // 3
