@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 from conftest import eventually
+from corpus import Item
 from red_team import KINDS, all_items, carriers, leaks, ordinary_lines, some_carriers
 
 from logbastion import EventFormatter, RedactionFilter, ShippingHandler, StreamFileHandler, TcpTransport
@@ -20,6 +21,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
 pytestmark = pytest.mark.integration
 
 EACH_IN = 15
+# Carriers in which everything is taken out, whatever it is: parameters of statements, cookies, what is nested too deep.
+OTHERS_TREAT = ("sql_params", "simple_cookie", "request", "very_deep_extra")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +131,38 @@ def test_nothing_leaks_into_file_spool_or_wire(items, logger, sink, certificates
         assert len(by_number) == len(items)
         raw = [by_number[number].replace(b'"corpus_number":%d' % number, b"") for number in range(len(items))]
         assert [item.text for item, line in zip(items, raw, strict=True) if leaks(item, line)] == []
+
+
+# With what must go: the network, 24 bits or 48, may stay.
+ADDRESSES = (
+    ("203.0.113.77", "203.0.113.77"),
+    ("198.51.100.9", "198.51.100.9"),
+    ("2001:db8:85a3::8a2e:370:7334", "8a2e:370:7334"),
+    ("2001:db8:a:1::ff", "a:1::ff"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("business.search", False), ("performance", False), ("security.events", True)]
+)
+def test_addresses_of_the_network_go_or_stay_as_the_stream_says(name, kept):
+    """Personal data (GDPR, recital 30) but where they serve security (recital 49)."""
+    handler = Collected(EventFormatter())
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        for address, personal in ADDRESSES:
+            item = Item("ip", f"client_address={address}", address, (personal,), "client_address")
+            for carrier, log in carriers(item):
+                if any(carrier.startswith(other) for other in OTHERS_TREAT):
+                    continue
+                handler.lines.clear()
+                log(logger)
+                written = bool(leaks(item, b"".join(handler.lines)))
+                assert written == kept, (carrier, address, handler.lines)
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_ordinary_lines_stay_as_they_are():

@@ -36,3 +36,13 @@ def test_two_keys_of_a_day_have_ids_of_their_own():
     twice = keys.keys_with_new(once, "2026-01-31")
     assert keys.key_ids(twice) == ["k0123456789", "20260131", "20260131-2"]
     assert len({line.split()[1] for line in twice.splitlines()}) == 3
+
+
+def test_the_newest_of_all_hosts_stays_the_newest():
+    newer = "20260101 " + "ab" * 32
+    behind, ahead = f"{OLD}\n", f"# added by hand\n{OLD}\n{newer}\n"
+    assert keys.key_ids(keys.keys_together(behind, ahead)) == ["k0123456789", "20260101"]
+    assert keys.key_ids(keys.keys_together(ahead, behind)) == ["k0123456789", "20260101"]
+    apart = keys.keys_together(ahead, f"{OLD}\n{OTHER}\n")
+    assert keys.key_ids(apart) == ["20250101", "k0123456789", "20260101"]
+    assert keys.keys_with(f"{newer}\n# ours\n{OLD}\n", apart).splitlines() == ["# ours", OLD, OTHER, newer]

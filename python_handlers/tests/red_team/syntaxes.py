@@ -41,7 +41,9 @@ class Syntax:
         if "\n" in item.value or "\r" in item.value:
             return self.lines
         # What speaks for itself may hold spaces and signs of its own: nothing around it has to say where it ends.
-        return self.quotes or KINDS[item.kind].alone or not is_wild(item) or item.kind in _SPACED
+        return (
+            self.quotes or (item.kind in KINDS and KINDS[item.kind].alone) or not is_wild(item) or item.kind in _SPACED
+        )
 
     def __call__(self, item: Item) -> str:
         """Return the text."""

@@ -90,11 +90,17 @@ def keys_with(text: str, others: str) -> str:
 
 
 def keys_together(kept: str, text: str) -> str:
-    """Return the control node's keys with those that only a host has: before its own, which are in their order."""
+    """Return the control node's keys with those that only a host has.
+
+    Where the host has all of them and more, its order stands: a key was added there. Otherwise its own come first, since
+    the newest of the control node is on other hosts.
+    """
     known = set(key_ids(kept))
-    only_there = [line for line in text.splitlines() if _is_key(line) and line.split()[0] not in known]
+    there = [line for line in text.splitlines() if _is_key(line)]
+    only_there = [line for line in there if line.split()[0] not in known]
     own = [line for line in kept.splitlines() if _is_key(line)]
-    return "".join(f"{line}\n" for line in [*only_there, *own])
+    together = there if known <= set(key_ids(text)) else [*only_there, *own]
+    return "".join(f"{line}\n" for line in together)
 
 
 def keys_with_new(text: str, today: str) -> str:

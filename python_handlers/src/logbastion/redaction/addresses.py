@@ -30,7 +30,7 @@ _NEVER_FIRST: Final = "=&/?'`{|}*!#$%^.-"
 _V4: Final = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w\-]|\.\d)")
 # Addresses that are given out begin with four digits; "a::b" is more often a name in a programming language.
 _V6: Final = re.compile(
-    r"(?<![\w:.])(?:[0-9A-Fa-f]{4}|(?=::ffff:))(?:[0-9A-Fa-f]{0,4}:){2,8}"
+    r"(?:(?<![\w:.])|(?<=[A-Za-z_]{2}:))(?:[0-9A-Fa-f]{4}|(?=::ffff:))(?:[0-9A-Fa-f]{0,4}:){2,8}"
     r"(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"
 )
 _VERSION: Final = re.compile(r"(?i)(?:\bv|version|vers\u00e3o|release|build)[\s:=]{0,3}\Z")
