@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-playbooks test-ingest bench-detection bench-incidents
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -35,7 +35,7 @@ down: venv ## Remove the lab's hosts, network and secrets (the cache of download
 
 test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
 	@# The package's tests mostly wait, so they run beside the scenarios.
-	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages test-playbooks
+	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages test-elasticsearch test-playbooks
 	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
@@ -61,6 +61,9 @@ test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Promethe
 
 test-playbooks: venv ## Playbooks for operations against directories that stand in for hosts (half a minute)
 	$(PYTHON) -m pytest -q tests/playbooks
+
+test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
+	$(PYTHON) -m pytest -q tests/elasticsearch
 
 test-roles: venv ## A molecule scenario for each role but logstash, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)

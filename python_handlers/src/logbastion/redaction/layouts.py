@@ -39,24 +39,25 @@ _GLUE: Final = re.compile(
     r"|[ \t]?:?(?:\r?\n|\\r\\n|\\n)[ \t]{0,16}|[\"'`]?[ \t](?:is|\u00e9|was|era)[ \t]"
     r"|:[ \t]?[|>][+\-]?(?:\r?\n|\\n)[ \t]{1,16}"
 )
+_GLUE_SIGNS: Final = ("|", "] ", "]\t", " -", "\t", "->", "~>", "**", "\n", "\\n", " is ", " \u00e9 ", " was ", " era ")
 _COPULAS: Final = ("is ", "as ", "ra ", " \u00e9 ", "-> ")
 _BESIDE: Final = re.compile(r"[\"'`(\[]?([^\s|\"'`<>]{3,256})")
 _IN_BRACKETS: Final = re.compile(r"[(\[]([\w.\-]{2,64})[ \t]([^\s\"'`<>()\[\]]{3,256})[)\]]")
 _CODE: Final = re.compile(r"\d{3}[ \-]?\d{0,5}(?!\w)")
+_FARTHEST_WORD: Final = 48
 _DIGITS_OF_TOKEN: Final = 5
 _COMPARED: Final = re.compile(
     r"(?i)[\"`\]]?[ \t](?:not[ \t])?(?:i?like|similar[ \t]to|regexp|rlike|in|between|<>|!=|~\*?)[ \t]?(?=['(])"
 )
+_COMPARISONS: Final = ("like", " in ", " in(", "<>", "!=", "between", "regexp", "similar", "~")
 _SQL_ITEM: Final = re.compile(r"[\s(,]{0,8}(?:and[ \t])?[EeNn]?'((?:[^']|''){1,4096})'")
 _REVERSED: Final = re.compile(
     r"(?:\"(?P<double>[^\"\r\n]{1,256})\"|'(?P<single>[^'\r\n]{1,256})')[ \t]"
     r"(?:for|as|em|in|para|como|is not a valid|n\u00e3o \u00e9 uma? v\u00e1lid[oa])[ \t]"
     r"(?:(?:the|o|a|field|campo)[ \t]){0,2}[\"'`]?(?P<name>[\w.\-]{2,64})"
 )
-_LATER_QUOTE: Final = re.compile(
-    r"[ \t(,;:][^\"'`\r\n=:<>]{0,30}?:?[ \t](?P<quote>[\"'`])"
-    r"(?P<value>(?:\\.|(?!(?P=quote))[^\\\r\n]){3,256})(?P=quote)"
-)
+_LATER_QUOTE: Final = re.compile(r"[ \t(](?P<quote>[\"'`])(?P<value>(?:\\.|(?!(?P=quote))[^\\\r\n]){3,256})(?P=quote)")
+_SAME_SENTENCE: Final = re.compile(r"[^\"'`\r\n=<>]{1,48}\Z")
 _WORD_OF_SECRET: Final = re.compile(r"[\w\-]{2,64}")
 _TRAILING: Final = ",;.)]} \t*"
 
@@ -119,7 +120,7 @@ def _closing_quote(text: str, start: int, quote: str, level: int) -> int:
 
 def find_beside(text: str, classification: Classification) -> Iterator[Finding]:
     """Yield what stands in the next cell, line or word beside the name of a secret, if it looks like one."""
-    for glue in _GLUE.finditer(text):
+    for glue in _GLUE.finditer(text) if any(sign in text for sign in _GLUE_SIGNS) else ():
         kind = _kind_before(text, glue.start(), classification)
         if kind is None:
             continue
@@ -130,7 +131,7 @@ def find_beside(text: str, classification: Classification) -> Iterator[Finding]:
             yield Finding(beside.start(1), beside.start(1) + len(beside.group(1).rstrip(_TRAILING)), kind.kind)
         else:
             yield from _like_a_secret(text, beside.start(1), beside.end(1), kind)
-    for match in _IN_BRACKETS.finditer(text):
+    for match in _IN_BRACKETS.finditer(text) if "(" in text or "[" in text else ():
         kind = classification.kind_of(match.group(1))
         if kind is not None and kind.kind in _SECRETS and _counts(kind):
             yield from _like_a_secret(text, match.start(2), match.end(2), kind)
@@ -138,7 +139,8 @@ def find_beside(text: str, classification: Classification) -> Iterator[Finding]:
 
 def find_compared(text: str, classification: Classification) -> Iterator[Finding]:
     """Yield what a name is compared with in SQL, and what a sentence quotes before or behind the name of a secret."""
-    for match in _COMPARED.finditer(text):
+    lower = text.lower()
+    for match in _COMPARED.finditer(text) if any(sign in lower for sign in _COMPARISONS) else ():
         kind = _kind_before(text, match.start(), classification, secrets=False)
         item = _SQL_ITEM.match(text, match.end()) if kind is not None else None
         while item is not None and kind is not None:
@@ -152,9 +154,8 @@ def find_compared(text: str, classification: Classification) -> Iterator[Finding
 def find_quoted_later(text: str, classification: Classification) -> Iterator[Finding]:
     """Yield what is quoted a few words behind a classified name: ``invalid passwd, got '...'``."""
     for match in _LATER_QUOTE.finditer(text):
-        kind = _kind_before(text, match.start(), classification, secrets=False) or _kind_between(
-            text, match, classification
-        )
+        before = _SAME_SENTENCE.search(text, max(0, match.start() - _FARTHEST_WORD), match.start())
+        kind = _last_kind(text, before, classification) if before else None
         if kind is None:
             continue
         if kind.kind in _SECRETS:
@@ -163,10 +164,10 @@ def find_quoted_later(text: str, classification: Classification) -> Iterator[Fin
             yield Finding(match.start("value"), match.end("value"), kind.kind)
 
 
-def _kind_between(text: str, match: re.Match[str], classification: Classification) -> Kind | None:
-    """Return the kind that the last word names which names one between the beginning of the match and the quote."""
+def _last_kind(text: str, before: re.Match[str], classification: Classification) -> Kind | None:
+    """Return the kind that the last word names which names one."""
     found = None
-    for word in _WORD_OF_SECRET.finditer(text, match.start(), match.start("quote")):
+    for word in _WORD_OF_SECRET.finditer(text, before.start(), before.end()):
         kind = classification.kind_of(word.group())
         found = kind if _counts(kind) else found
     return found

@@ -38,7 +38,7 @@ def find_pairs(text: str, classification: Classification) -> Iterator[Finding]:
         for match in _PAIR.finditer(text):
             start = match.end() + 1
             end = _closing(text, start, match.group(3))
-            if end > start and not _is_list_of_fields(text, match, start, end):
+            if end > start and not _is_list_of_fields(text, match, start, end, classification):
                 yield from _named(classification, match.group(2), start, end, text[start:end])
     if "-" in text:
         for match in _OPTION.finditer(text):
@@ -66,10 +66,13 @@ def _closing(text: str, start: int, quote: str) -> int:
     return place
 
 
-def _is_list_of_fields(text: str, match: re.Match[str], start: int, end: int) -> bool:
+def _is_list_of_fields(text: str, match: re.Match[str], start: int, end: int, classification: Classification) -> bool:
     """Tell ``['password', 'last_login', ...]`` and columns of a statement from ``('password', 'rouxinol')``."""
     if match.group(2).startswith("-") or not _FIELD.fullmatch(text, start, end):
         return False
+    value = text[start:end]
+    if ("_" in value and value.islower()) or classification.kind_of(value) is not None:
+        return True
     alone = text[match.start() - 1 : match.start()] in ("(", "[") and text[end + 1 : end + 2] in (")", "]")
     return not alone
 
