@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
 from collections import Counter
 
@@ -15,8 +14,6 @@ from red_team import KINDS, all_items, carriers, leaks, ordinary_lines, some_car
 
 from logbastion import EventFormatter, RedactionFilter, ShippingHandler, StreamFileHandler, TcpTransport
 from logbastion.redaction.engine import standard_redactor
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
 
 pytestmark = pytest.mark.integration
 

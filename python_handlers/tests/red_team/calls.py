@@ -8,6 +8,7 @@ import enum
 import http.cookies
 import io
 import logging
+import os
 import re
 import types
 import typing
@@ -17,6 +18,9 @@ from unittest.mock import Mock
 
 from corpus.items import Item
 from django.http import HttpRequest, QueryDict
+
+# Requests ask for the settings.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
 
 Call = Callable[[logging.Logger, str, str], None]
 CALLS: Final[dict[str, Call]] = {}

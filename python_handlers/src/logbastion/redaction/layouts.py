@@ -137,16 +137,22 @@ def find_beside(text: str, classification: Classification) -> Iterator[Finding]:
             yield from _like_a_secret(text, match.start(2), match.end(2), kind)
 
 
-def find_compared(text: str, classification: Classification) -> Iterator[Finding]:
-    """Yield what a name is compared with in SQL, and what a sentence quotes before or behind the name of a secret."""
-    lower = text.lower()
+def find_compared(text: str, lower: str, classification: Classification) -> Iterator[Finding]:
+    """Yield what a name is compared with in SQL, and what a sentence quotes before the name of a secret.
+
+    Args:
+        text: any.
+        lower: the same in small letters.
+        classification: the table.
+
+    """
     for match in _COMPARED.finditer(text) if any(sign in lower for sign in _COMPARISONS) else ():
         kind = _kind_before(text, match.start(), classification, secrets=False)
         item = _SQL_ITEM.match(text, match.end()) if kind is not None else None
         while item is not None and kind is not None:
             yield Finding(item.start(1), item.end(1), kind.kind)
             item = _SQL_ITEM.match(text, item.end())
-    for match in _REVERSED.finditer(text):
+    for match in _REVERSED.finditer(text) if "' " in text or '" ' in text else ():
         value = "double" if match["double"] else "single"
         yield from _named(classification, match["name"].rstrip("."), match.start(value), match.end(value), text)
 

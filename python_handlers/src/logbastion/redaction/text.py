@@ -178,9 +178,16 @@ class TextRedactor:
             found += find_pem(text)
         if not text.isalpha() and _may_have_number(text):
             found += find_numbers(text)
-        found += _find_addresses(text, lower)
-        found += self._find_by_layout(text, lower)
-        found += self._find_by_words(text, lower)
+        if "@" in text or "at)" in lower or "at]" in lower or "arroba" in lower:
+            found += _find_addresses(text, lower)
+        if "'" in text or '"' in text or "</" in text or " -" in text:
+            found += self._find_by_layout(text, lower)
+        if _may_name_a_secret(lower):
+            found += find_prose(text)
+            found += find_schemes(text)
+            found += find_beside(text, self._classification)
+        elif _may_name_a_scheme(lower):
+            found += find_schemes(text)
         if "; args=" in text or (assigns and "aram" in lower):
             found += find_sql_arguments(text)
         if "values" in lower and "insert" in lower:
@@ -203,12 +210,13 @@ class TextRedactor:
 
     def _find_by_layout(self, text: str, lower: str) -> list[Finding]:
         found: list[Finding] = []
-        quotes = "'" in text or '"' in text
-        if quotes or "</" in text or " -" in text:
+        elements = "</" in text
+        if elements or " -" in text or "'," in text or '",' in text or "' ," in text or '" ,' in text:
             found += find_pairs(text, self._classification)
+        if elements or "val" in lower or "content" in lower:
             found += find_forms(text, lower, self._classification)
-        if quotes:
-            found += find_compared(text, self._classification)
+        if "' " in text or '" ' in text or "('" in text or " '" in text or ' "' in text:
+            found += find_compared(text, lower, self._classification)
             found += find_quoted_later(text, self._classification)
         return found
 

@@ -14,7 +14,6 @@ _FORMS: Final = (
     r"AIza[A-Za-z0-9_\-]{30,}",  # Google
     r"ya29\.[A-Za-z0-9_\-.]{10,}",
     r"1//0[A-Za-z0-9_\-]{30,}",
-    r"[A-Za-z0-9_~.\-]{3}[78]Q~[A-Za-z0-9_~.\-]{31,40}",  # Microsoft Entra
     r"GOCSPX-[A-Za-z0-9_\-]{20,}",
     r"(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{8,}",  # Stripe
     r"whsec_[A-Za-z0-9+/=]{8,}",
@@ -34,14 +33,9 @@ _FORMS: Final = (
     r"pul-[0-9a-f]{40}",  # Pulumi
     r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}",  # Postman
     r"xkeysib-[0-9a-f]{64}(?:-[A-Za-z0-9]{16})?",  # Brevo
-    r"[0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])",  # Mailchimp
     r"pypi-[A-Za-z0-9_\-]{16,}",
     r"sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_\-]{16,}",
-    r"(?:bot)?[0-9]{8,10}:[A-Za-z0-9_\-]{35}",  # Telegram
     r"(?:pi|seti|cs|src|si|sub|pm)_[A-Za-z0-9_]{8,64}_secret_[A-Za-z0-9]{8,}",  # Stripe, for browsers
-    # Django, links for a new password; other makers of stamps begin them with a digit.
-    r"(?<=/)[0-9a-z]{1,13}-[0-9a-f]{20,64}(?=[/?#\s\"']|\Z)",
-    r"(?:[0-9a-z]{5,7}|[0-9][0-9a-z]{3,12})-[0-9a-f]{32,64}(?![0-9A-Za-z])",
     r"(?:pbkdf2_sha\d{1,3}|argon2|bcrypt(?:_sha256)?|scrypt|md5|sha1|unsalted_md5)\$[^\s\"'<>;]{10,}",  # Django, hashes
     r"\$(?:2[abxy]|5|6|7|y|argon2id?)\$[A-Za-z0-9./+=$,]{20,}",  # crypt(5)
     r"(?:SK|AC)[0-9a-f]{32}",  # Twilio
@@ -49,8 +43,24 @@ _FORMS: Final = (
     r"AGE-SECRET-KEY-1[0-9A-Z]{40,}",
 )
 _TOKEN: Final = re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(_FORMS) + ")")
-_LDAP_HASH: Final = re.compile(r"\{(?:S?SHA(?:256|384|512)?|S?MD5|CRYPT|PBKDF2[\w\-]{0,12})\}[^\s\"'<>]{10,256}")
+# What begins with no letters of its own, and what every text must have in which it can be.
+_HINTED: Final = tuple(
+    (hint, re.compile(form))
+    for hint, form in (
+        ("Q~", r"(?<![A-Za-z0-9])[A-Za-z0-9_~.\-]{3}[78]Q~[A-Za-z0-9_~.\-]{31,40}"),  # Microsoft Entra
+        ("-us", r"(?<![A-Za-z0-9])[0-9a-f]{32}-us[0-9]{1,2}(?![0-9A-Za-z])"),  # Mailchimp
+        (":", r"(?<![A-Za-z0-9])(?:bot)?[0-9]{8,10}:[A-Za-z0-9_\-]{35}"),  # Telegram
+        # Django, links for a new password; other makers of stamps begin them with a digit.
+        ("-", r"(?<![A-Za-z0-9])(?:[0-9a-z]{5,7}|[0-9][0-9a-z]{3,12})-[0-9a-f]{32,64}(?![0-9A-Za-z])"),
+        ("/", r"(?<=/)[0-9a-z]{1,13}-[0-9a-f]{20,64}(?=[/?#\s\"']|\Z)"),
+        ("}", r"\{(?:S?SHA(?:256|384|512)?|S?MD5|CRYPT|PBKDF2[\w\-]{0,12})\}[^\s\"'<>]{10,256}"),  # LDAP
+    )
+)
 # Links that let somebody in, whatever made their last part.
+_LINK_WORDS: Final = (
+    *("reset", "recover", "recuper", "activat", "ativar", "verif", "confirm", "convite", "invit", "magic"),
+    *("unsubscribe", "Reset", "Recuper", "Confirm"),
+)
 _LINK: Final = re.compile(
     r"(?i)/[\w\-]{0,24}(?:reset|recover|recuper|activat|ativar|verif|confirm|convite|invit|magic|unsubscribe)[\w\-]{0,24}"
     r"/(?:[\w=\-]{1,64}/){0,2}((?=[\w\-]{0,40}[0-9])[\w~\-]{16,256})(?![\w.~\-])"
@@ -88,13 +98,14 @@ def find_tokens(text: str) -> Iterator[Finding]:
             yield Finding(match.start(), match.end(), "token")
         for match in _WEBHOOK_PATH.finditer(text):
             yield Finding(match.start(1), match.end(1), "token")
-    if text.count("/") > 1:
+    if "/" in text and any(word in text for word in _LINK_WORDS):
         for match in _LINK.finditer(text):
             if not _UUID_OR_NUMBER.fullmatch(match.group(1)):
                 yield Finding(match.start(1), match.end(1), "token")
-    if "{" in text and "}" in text:
-        for match in _LDAP_HASH.finditer(text):
-            yield Finding(match.start(), match.end(), "token")
+    for hint, pattern in _HINTED:
+        if hint in text:
+            for match in pattern.finditer(text):
+                yield Finding(match.start(), match.end(), "token")
 
 
 def find_schemes(text: str) -> Iterator[Finding]:
