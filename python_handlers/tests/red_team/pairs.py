@@ -9,7 +9,7 @@ from functools import partial
 from corpus.items import Item
 
 from red_team import calls
-from red_team.kinds import is_wild
+from red_team.kinds import all_items, is_wild
 from red_team.syntaxes import SYNTAXES
 
 Log = Callable[[logging.Logger], None]
@@ -39,3 +39,12 @@ def some_carriers(item: Item, number: int, count: int) -> list[tuple[str, Log]]:
     """Return that many carriers of an item; the items of a kind, numbered, go through all of them in turn."""
     known = list(carriers(item))
     return [known[(number * count + place) % len(known)] for place in range(min(count, len(known)))]
+
+
+def some_texts(per_kind: int) -> list[str]:
+    """Return texts in which all syntaxes are used in turn."""
+    texts = []
+    for number, item in enumerate(all_items(per_kind=per_kind)):
+        known = [syntax for syntax in SYNTAXES.values() if syntax.suits(item)]
+        texts.append(known[number % len(known)](item))
+    return texts
