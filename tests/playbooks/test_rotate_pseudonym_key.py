@@ -47,7 +47,7 @@ class Site:
     def write(self, host: str, *lines: str) -> None:
         self.file(host).write_text("".join(f"{line}\n" for line in lines))
 
-    def run(self, *arguments: str) -> tuple[int, str]:
+    def run(self, *arguments: str, playbook: Path = ROOT / "playbooks/rotate_pseudonym_key.yml") -> tuple[int, str]:
         variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -69,7 +69,7 @@ class Site:
         ]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
-            [*command, ROOT / "playbooks/rotate_pseudonym_key.yml"],
+            [*command, playbook],
             cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         return done.returncode, " ".join((done.stdout + done.stderr).split())
@@ -144,3 +144,18 @@ def test_what_cannot_be_right_is_refused_before_anything_is_changed(site):
     assert "This run leaves out app2." in output
     assert site.lines("app1") == [OLD]
     assert not site.kept.exists()
+
+
+def test_a_host_that_comes_after_a_rotation_gets_all_keys_of_the_control_node(site):
+    site.write("app2", OLD)  # one that has keys keeps them
+    site.kept.parent.mkdir(parents=True)
+    site.kept.write_text(f"{OTHER}\n{OLD}\n")
+    tasks = [{"ansible.builtin.include_role": {"name": "django_logging", "tasks_from": "pseudonym_keys"}}]
+    playbook = site.directory / "install.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "django_application", "gather_facts": False, "tasks": tasks}]))
+    code, output = site.run(playbook=playbook)
+    assert code == 0, output
+    assert site.file("app1").read_text() == f"{OTHER}\n{OLD}\n"
+    assert site.lines("app2") == [OLD]
+    assert stat.S_IMODE(site.file("app1").stat().st_mode) == 0o640
+    assert key_of(OTHER) not in output

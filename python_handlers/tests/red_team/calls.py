@@ -17,7 +17,6 @@ from typing import Any, Final
 from unittest.mock import Mock
 
 from corpus.items import Item
-from django.http import HttpRequest, QueryDict
 
 # Requests ask for the settings.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
@@ -190,6 +189,8 @@ def text_subclass(logger: logging.Logger, name: str, value: str) -> None:
 
 @_call
 def querydict(logger: logging.Logger, name: str, value: str) -> None:
+    from django.http import QueryDict
+
     sent = QueryDict(mutable=True)
     sent.appendlist(name, value)
     logger.warning("saw %s", sent, extra={"form": sent})
@@ -197,6 +198,8 @@ def querydict(logger: logging.Logger, name: str, value: str) -> None:
 
 @_call
 def request(logger: logging.Logger, name: str, value: str) -> None:
+    from django.http import HttpRequest, QueryDict
+
     made = HttpRequest()
     made.method, made.path = "POST", "/x"
     made.POST = QueryDict(mutable=True)
