@@ -45,6 +45,12 @@ VALUE = "Zq7!Rk2Wv9"
         f"senha=['a]', '{VALUE}']",
         f'{{"a": 1, "passwd": "{VALUE}...',
         f'Authorization: Digest username="ana", realm="x", response="{VALUE}"',
+        f"Password for user ana: {VALUE}",
+        f"credentials ana:{VALUE}",
+        f"login with ana:{VALUE} failed",
+        f"field 'password' with value '{VALUE}'",
+        f"password was changed from {VALUE} to x",
+        f"a senha dele é {VALUE}",
         f"jdbc:oracle:thin:svc/{VALUE}@//db:1521/XE",
         f"/reset/MQ/0148138187-{'3f' * 16}/{VALUE}"[: -len(VALUE) - 1],
     ],
@@ -79,6 +85,7 @@ def test_a_value_that_stands_apart_from_its_name_is_found(text):
         '    api_key = os.environ["API_KEY"]',
         "    user = authenticate(request, username=username, password=password)",
         "cat /etc/passwd | base64",
+        "user=ana pass=[redacted:password] host=x",
     ],
 )
 def test_what_only_looks_like_it_stays(text):

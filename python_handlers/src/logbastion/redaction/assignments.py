@@ -30,6 +30,8 @@ _ON_NEXT_LINE: Final = re.compile(
     r"[ \t]{0,4}(?:\r?\n|\\r\\n|\\n)[ \t]{0,16}([^\s\"'`\\]{3,256})[ \t]{0,4}(?=[\r\n\"']|\\[rn]|\Z)"
 )
 _BEHIND_BAR: Final = re.compile(r"([^\s|\"'`<>]{3,256})")
+_BEHIND_SPACE: Final = re.compile(r"[ \t]{1,4}[\"'`]?([^\s\"'`]{3,256})")
+_WORDS_OF_SOMEBODY: Final = 4
 _SECRETS: Final = ("password", "secret", "session", "code", "card_check")
 _PAIR: Final = re.compile(r"[\w.\-]{1,64}[=:]")
 _CODE: Final = re.compile(r"\d{3,8}")
@@ -104,6 +106,11 @@ def find_assignments(text: str, classification: Classification) -> Iterator[Find
             continue
         kind = _named_before(text, separator.start(), classification)
         if kind is None:
+            far = _of_somebody(text, separator, classification)
+            if far is not None:
+                after = far.end
+                yield far
+                continue
             opaque = _opaque(text, separator)
             if opaque and separator.group() != "|":
                 after = opaque.end()
@@ -161,6 +168,18 @@ def _named_before(text: str, place: int, classification: Classification) -> Kind
             None,
         )
     return kind if kind is not None and kind.in_text and kind.treatment != "keep" else None
+
+
+def _of_somebody(text: str, separator: re.Match[str], classification: Classification) -> Finding | None:
+    """Return what looks like a password behind ``Password for user ana: ...``."""
+    if separator.group() != ":":
+        return None
+    words = _words_before(text, separator.start())
+    if len(words) < _WORDS_OF_SOMEBODY or folded(words[-3]) not in _OF or folded(words[-1]) in _THINGS:
+        return None
+    kind = classification.kind_of(words[-4])
+    value = _BEHIND_SPACE.match(text, separator.end())
+    return _plain_word(value, kind) if kind is not None and kind.in_text and value is not None else None
 
 
 def _words_before(text: str, end: int) -> list[str]:

@@ -12,7 +12,9 @@ from urllib.parse import unquote, unquote_plus
 
 _UTF8: Final = re.compile(r"(?:\\{1,4}x[c-f][0-9a-f](?:\\{1,4}x[89ab][0-9a-f]){1,3})")
 _HEX: Final = re.compile(r"x([0-9a-f]{2})")
-_ESCAPED: Final = re.compile(r"\\{1,8}(?:u([0-9A-Fa-f]{4})|x([0-7][0-9A-Fa-f]|[Aa][0Dd])|(/)|(?<=\d\\)([nt])(?=\d))")
+_ESCAPED: Final = re.compile(
+    r"\\{1,8}(?:u([0-9A-Fa-f]{4})|x([0-7][0-9A-Fa-f]|[Aa][0Dd])|(/))|(?<=\d)\\{1,8}([nt])(?=\d)"
+)
 # Names of characters that a secret, its name, or what stands between the two is made of (HTML, 13.5).
 _NAMED: Final = {
     **{"quot": '"', "apos": "'", "lt": "<", "gt": ">", "amp": "&", "nbsp": "\u00a0", "commat": "@", "period": "."},

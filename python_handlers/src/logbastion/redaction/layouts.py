@@ -56,6 +56,10 @@ _REVERSED: Final = re.compile(
     r"(?:for|as|em|in|para|como|is not a valid|n\u00e3o \u00e9 uma? v\u00e1lid[oa])[ \t]"
     r"(?:(?:the|o|a|field|campo)[ \t]){0,2}[\"'`]?(?P<name>[\w.\-]{2,64})"
 )
+_WITH_VALUE: Final = re.compile(
+    r"[\"'](?P<name>[\w.\-]{2,64})[\"'][ \t](?:with|has|had|com|tem|de)[ \t](?:(?:the|an?|o|um)[ \t])?(?:invalid[ \t])?"
+    r"(?:value|valor)[ \t](?P<quote>[\"'])(?P<value>(?:\\.|(?!(?P=quote))[^\\\r\n]){3,256})(?P=quote)"
+)
 _LATER_QUOTE: Final = re.compile(r"[ \t(](?P<quote>[\"'`])(?P<value>(?:\\.|(?!(?P=quote))[^\\\r\n]){3,256})(?P=quote)")
 _SAME_SENTENCE: Final = re.compile(r"[^\"'`\r\n=<>]{1,48}\Z")
 _WORD_OF_SECRET: Final = re.compile(r"[\w\-]{2,64}")
@@ -155,6 +159,8 @@ def find_compared(text: str, lower: str, classification: Classification) -> Iter
     for match in _REVERSED.finditer(text) if "' " in text or '" ' in text else ():
         value = "double" if match["double"] else "single"
         yield from _named(classification, match["name"].rstrip("."), match.start(value), match.end(value), text)
+    for match in _WITH_VALUE.finditer(text) if "val" in lower else ():
+        yield from _named(classification, match["name"], match.start("value"), match.end("value"), text)
 
 
 def find_quoted_later(text: str, classification: Classification) -> Iterator[Finding]:
@@ -164,17 +170,28 @@ def find_quoted_later(text: str, classification: Classification) -> Iterator[Fin
         kind = _last_kind(text, before, classification) if before else None
         if kind is None:
             continue
-        if kind.kind in _SECRETS:
+        if kind.kind == "password" and _is_announced(text, match.start()) and _has_capitals_inside(match["value"]):
+            yield Finding(match.start("value"), match.end("value"), kind.kind)
+        elif kind.kind in _SECRETS:
             yield from _like_a_secret(text, match.start("value"), match.end("value"), kind, quoted=True)
         elif kind.value == "phrase" and " " in match["value"].strip():
             yield Finding(match.start("value"), match.end("value"), kind.kind)
+
+
+def _is_announced(text: str, place: int) -> bool:
+    """Say whether the words before a quote say that it is a value: ``... was refused: '...'``, ``..., got '...'``."""
+    return text.endswith((":", "got", "was", "is", "=", "recebido"), 0, place)
+
+
+def _has_capitals_inside(word: str) -> bool:
+    return word.isalpha() and not (word.islower() or word.istitle() or word.isupper())
 
 
 def _last_kind(text: str, before: re.Match[str], classification: Classification) -> Kind | None:
     """Return the kind that the last word names which names one."""
     found = None
     for word in _WORD_OF_SECRET.finditer(text, before.start(), before.end()):
-        kind = classification.kind_of(word.group())
+        kind = classification.kind_of(word.group()) if not text.endswith(MARK, 0, word.start()) else None
         found = kind if _counts(kind) else found
     return found
 
@@ -188,7 +205,12 @@ def _kind_before(text: str, end: int, classification: Classification, *, secrets
     start = end
     while start > floor and (text[start - 1].isalnum() or text[start - 1] in _NAME_SIGNS):
         start -= 1
-    if start == end or (start == floor and start > 0) or text[start - 1 : start] == "/":
+    if (
+        start == end
+        or (start == floor and start > 0)
+        or text[start - 1 : start] == "/"
+        or text.endswith(MARK, 0, start)
+    ):
         return None
     kind = classification.kind_of(text[start:end].strip("-."))
     if not _counts(kind) or (secrets and kind.kind not in _SECRETS):  # type: ignore[union-attr]

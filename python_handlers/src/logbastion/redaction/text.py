@@ -330,7 +330,8 @@ def _may_name_a_secret(lower: str) -> bool:
         or "token" in lower
         or "sess" in lower
         or "sid" in lower
-        or "credential" in lower
+        or "creden" in lower
+        or "login" in lower
         or "csrf" in lower
         or "cookie" in lower
         or "cvv" in lower
