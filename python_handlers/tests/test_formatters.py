@@ -328,3 +328,11 @@ def test_what_is_no_decimal_text_is_no_amount(amount):
 
 def test_a_severity_without_an_incident_is_none_of_an_incident():
     assert "severity" not in event({"severity": "HIGH"})
+
+
+@pytest.mark.parametrize("name", ["kind", "category", "start", "end"])
+def test_what_ecs_does_not_list_never_passes_the_gate_by_beside_an_incident(name):
+    secret = "ana@example.org"
+    line = FORMATTER.format(record(extra={"incident_id": "inc_1", "event": {name: secret, "kind_of": "x"}}))
+    again = FORMATTER.format(record(extra={"incident_id": "inc_1", "event": {name: [secret]}}))
+    assert secret not in line + again

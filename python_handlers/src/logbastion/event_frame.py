@@ -76,6 +76,11 @@ def _millisecond(whole: int) -> str:
     return f"{_second(whole // 1000)}.{_DIGITS[whole % 1000]}"
 
 
+def stream_of(record: logging.LogRecord) -> str:
+    """Return the stream that the record's event belongs to."""
+    return names_of(record.name, record.levelname, record.levelno)[2][len(_DATASET) :]
+
+
 class WrittenFrame(NamedTuple):
     """The JSON of a frame, in the pieces between what changes from event to event; see :meth:`EventFrame.written`."""
 

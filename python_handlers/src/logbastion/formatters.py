@@ -18,10 +18,12 @@ from logbastion.event_frame import (
     event_id,
     identifier_of,
     moment_of,
+    stream_of,
 )
 from logbastion.gate import Gate, judge_of
 from logbastion.incident_fields import INCIDENT, take_incident
 from logbastion.jsonsafe import LARGEST, are_usual, safe_attributes, safe_str, shortened
+from logbastion.messages import Arguments, message_of
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
 from logbastion.redaction_counts import counts
@@ -77,6 +79,7 @@ class EventFormatter(logging.Formatter):
         self._environment = checked_environment(environment)
         self._frame = EventFrame(safe_str(service_name), self._environment, host)
         self._gate = standard_redactor() if gate is None else gate
+        self._arguments: Arguments | None = getattr(self._gate, "arguments", None)
         # What a subclass adds to the event must not be passed by.
         self._judge = judge_of(self._gate) if type(self).event is EventFormatter.event else None
         self._written: dict[tuple[object, object, object, object], WrittenFrame | None] = {}
@@ -109,7 +112,8 @@ class EventFormatter(logging.Formatter):
 
     def event(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the event before the gate."""
-        content = _content_of(record)  # before the frame puts the event's id on the record
+        # Before the frame puts the event's id on the record.
+        content = _content_of(record, self._arguments, stream_of(record))
         frame = self._frame.fields(record)
         if _EVENT in content:
             content[_EVENT] = {**frame[_EVENT], **content[_EVENT]}
@@ -125,7 +129,7 @@ class EventFormatter(logging.Formatter):
             return self._first_line(record)
         if frame is None:
             return encode_line(self._gate(self.event(record)))
-        content = _content_of(record)
+        content = _content_of(record, self._arguments, frame.stream)
         if _EVENT in content:  # of an incident, and rare: it belongs into the frame
             return encode_line(self._gate(self.event(record)))
         moment, microseconds = moment_of(record.created)
@@ -159,14 +163,14 @@ class EventFormatter(logging.Formatter):
         return event
 
 
-def _content_of(record: logging.LogRecord) -> dict[str, Any]:
+def _content_of(record: logging.LogRecord, arguments: Arguments | None, stream: str) -> dict[str, Any]:
     """Return what the logging call has given: message, fields with a place of their own, error, extra."""
     attributes = record.__dict__
     names = tuple(attributes)  # one step: another thread may put something on the record meanwhile
     taken = _names_taken.get(names) or _take_names(names)
     complaint = None
     try:
-        message = record.getMessage()
+        message = message_of(record, arguments, stream)
         if type(message) is not str or len(message) > _PLAIN_TEXT_LENGTH or not message.isascii():
             message = shortened(safe_str(message), _MAX_TEXT_BYTES)
     except Exception as error:  # wrong arguments, or one of them cannot be shown

@@ -80,6 +80,8 @@ def shortened(text: str, limit: int) -> str:
 
 def safe_key(key: object) -> str:
     """Return a key that ``flattened`` accepts: text, without NUL, not empty, at most 256 bytes."""
+    if isinstance(key, (bytes, bytearray)):
+        key = bytes(key[: MAX_KEY_BYTES + 1]).decode("utf-8", "backslashreplace")
     text = key if type(key) is str else safe_str(key)
     text = without_surrogates(text).replace("\0", "")
     return shortened(text, MAX_KEY_BYTES) or "_"
@@ -142,6 +144,8 @@ def _converted(value: Any, depth: int, parents: tuple[int, ...]) -> Any:  # noqa
         return safe_float(value.total_seconds())
     if isinstance(value, _PLAIN_TEXT):
         return shortened(safe_str(value), MAX_STRING_BYTES)
+    if isinstance(value, tuple) and hasattr(value, "_fields") and len(value) == len(value._fields):
+        return _container(dict(zip(value._fields, value, strict=True)), depth, parents)  # a named tuple keeps its names
     if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, str):
         return _container(value, depth, parents)
     facts = _request_facts(value)

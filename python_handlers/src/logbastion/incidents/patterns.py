@@ -11,15 +11,10 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
+from logbastion.incident_fields import CATEGORIES
 from logbastion.incidents.linear import LinearPattern, linear_pattern
 
 SEVERITIES: Final = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
-CATEGORIES: Final = (
-    "api", "authentication", "configuration", "database", "driver", "email", "file", "host", "iam",
-    "intrusion_detection", "library", "malware", "network", "package", "process", "registry", "session", "threat",
-    "vulnerability", "web",
-)  # fmt: skip
-"""What ``event.category`` may be (ECS 8.17, "ECS Categorization Field: event.category")."""
 FIELDS: Final = ("message", "error", "text", "logger", "event_type")
 """``error`` is the exception's type and text, ``text`` the message and that."""
 MAX_PATTERNS: Final = 500
