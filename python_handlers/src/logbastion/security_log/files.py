@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from logbastion.security_log.query import MAX_TYPES, SEVERE, Found, Query, cursor_of, matches, moment_of
+from logbastion.security_log.query import MAX_TYPES, SEVERE, Found, Query, cursor_of, matches, moment_of, text_at
 from logbastion.streams import SECURITY
 
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -123,7 +123,7 @@ class _Reading:
         self._total += 1
         bar = self._bars[moment // 1_000_000 // self._step * self._step]
         bar[0] += 1
-        bar[1] += event.get("level") in SEVERE
+        bar[1] += text_at(event, "level") in SEVERE
         key, cursor = cursor_of(event).key, self._query.cursor
         newer = self._query.direction == "newer"
         if cursor is not None and (key <= cursor.key if newer else key >= cursor.key):

@@ -32,6 +32,7 @@ TEMPLATE: Final = "admin/security_logs.html"
 _SCRIPTS: Final = ("admin/js/theme.js", "admin/js/nav_sidebar.js")
 _BLOCKS: Final = "logbastion_detection_addressblock"
 _MAX_BLOCKS: Final = 200
+_LONGEST_TYPE: Final = 128
 
 
 @sensitive_post_parameters("user")  # type: ignore[untyped-decorator, unused-ignore]
@@ -122,6 +123,8 @@ def _answer(request: HttpRequest, form: FilterForm, asked: dict[str, Any]) -> di
         if found is None:
             return {"notes": notes}
     types = {query.event_type: 0, **dict(found.types)} if query.event_type else dict(found.types)
+    if query.event_type and visible(query.event_type, _LONGEST_TYPE) != query.event_type:
+        notes.append(f"Shown are only events of the type {visible(query.event_type, _LONGEST_TYPE)}")
     base, events = form.as_query_string(), found.events
     older = cursor_text(cursor_of(events[-1])) if found.older and events else ""
     newer = cursor_text(cursor_of(events[0])) if found.newer and events else ""
@@ -131,7 +134,8 @@ def _answer(request: HttpRequest, form: FilterForm, asked: dict[str, Any]) -> di
         "notes": [visible(note, 600) for note in [*notes, *found.notes]],
         "rows": [row_of(event, form, number) for number, event in enumerate(events, 1)],
         "picture": picture_of(query, found.bars),
-        "types": [(kind, visible(kind, 80), count) for kind, count in sorted(types.items())],
+        # A type with characters that are not seen comes back from no form as it was; its link in the list does.
+        "types": [(kind, count) for kind, count in sorted(types.items()) if visible(kind, _LONGEST_TYPE) == kind],
         "begin": f"{query.since:%Y-%m-%d %H:%M}",
         "end": f"{query.until:%Y-%m-%d %H:%M}",
         "newest_query": base if query.cursor is not None else "",
