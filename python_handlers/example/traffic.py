@@ -31,13 +31,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import attack
+
 CARD, DECLINED, UNREACHABLE = "4242424242424242", "4000000000000002", "4000000000000119"
 SCHOOLS = 5
-GUESSES = 5
-ATTACK_REQUESTS = 2 * GUESSES + 1 + 2 * (2 + 1)  # the guesses, the refusal, two people who log in and ask for a page
 OUTAGE_REQUESTS = 4  # log-in and payment
 ADDRESSES = ipaddress.ip_network("198.18.0.0/15")  # of nobody: for tests of this kind (RFC 2544, RFC 6890)
-SECURITY_PAGE = "/admin/logbastion_security/securitylog/"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 STUDENT = re.compile(r'<option value="(\d+)"')
 
@@ -177,7 +176,7 @@ class Visitor:
 
     def security_log(self, query: str, expected: int) -> str:
         """Ask for the page of the security log; returns it."""
-        return self._get(f"{SECURITY_PAGE}?{query}", expected).body
+        return self._get(f"{attack.SECURITY_PAGE}?{query}", expected).body
 
     def log_out(self) -> None:
         """Log out."""
@@ -224,31 +223,6 @@ class Visitor:
     def _token(page: str) -> str:
         found = TOKEN.search(page)
         return found.group(1) if found else ""
-
-
-def attack(run: Run, users: list[dict[str, str]], officer: dict[str, str], chance: random.Random) -> dict[str, object]:
-    """Guess a password until the address is blocked; have an officer, and somebody who may not, look at the log.
-
-    The page need not have the events yet, which are on their way to the store.
-    """
-    guesser = Visitor(run, users[0]["username"], f"guess-{run.run_id}", chance)
-    for _ in range(GUESSES):
-        guesser.guess()
-    refused = guesser.is_refused()
-    visitors = [Visitor(run, user["username"], user["password"], chance) for user in (officer, users[0])]
-    for visitor in visitors:
-        visitor.log_in()
-    query = urllib.parse.urlencode({"span": "1h", "address": guesser.address})
-    page = visitors[0].security_log(query, 200)
-    visitors[1].security_log(query, 403)
-    return {
-        "address": guesser.address,
-        "guesses": GUESSES,
-        "refused": refused,
-        "officer_address": visitors[0].address,
-        "other_address": visitors[1].address,
-        "page_reads": next(iter(re.findall(r"Read from ([^.<]+)", page)), "nothing"),
-    }
 
 
 def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outage: bool) -> None:
@@ -319,7 +293,7 @@ def main() -> int:
     except (OSError, ValueError, KeyError) as error:
         print(f"The run cannot begin: {error}", file=sys.stderr)
         return 2
-    needed = ATTACK_REQUESTS * options.attack + OUTAGE_REQUESTS * options.payment_outage
+    needed = attack.REQUESTS * options.attack + OUTAGE_REQUESTS * options.payment_outage
     if options.attack and not options.as_proxy:
         print("--attack needs --as-proxy: otherwise the address of this machine would be blocked.", file=sys.stderr)
         return 2
@@ -329,13 +303,15 @@ def main() -> int:
     begin = time.monotonic()
     run = Run(url, context, options.requests, begin + options.seconds, secrets.token_hex(4), options.as_proxy)
     chance = random.Random(options.seed)  # noqa: S311 - an order, not a secret
-    run.limit -= ATTACK_REQUESTS * options.attack
+    run.limit -= attack.REQUESTS * options.attack
     visit_all(run, users, chance, options.payment_outage)
     run.limit = options.requests
     told: dict[str, object] = {}
     if options.attack:
         try:
-            told["attack"] = attack(run, users, officer, chance)
+            told["attack"] = attack.attack(
+                lambda username, password: Visitor(run, username, password, chance), users, officer, run.run_id
+            )
         except RunEndedError:
             told["attack"] = {}  # the time is over, which is said below
     summary = {

@@ -376,7 +376,6 @@ class TestSources:
             ({"PAGE_SIZE": True}, "from 1 to 500"),
             ({"TIMEOUT": "5"}, "a number of seconds"),
             ({"SUPERUSER_ONLY": "no"}, "must be True or False"),
-            ({"LOG_DIRECTORY": None}, "has nothing to read"),
         ],
     )
     def test_wrong_settings_are_found_by_the_check_and_open_nothing(self, officer, asked, sentence):
@@ -385,7 +384,12 @@ class TestSources:
             assert (found.id, sentence in found.message) == ("logbastion.E060", True), found
             assert officer.get(PAGE).status_code == 403
             boss = text_of(client_of("boss", superuser=True))
-        assert ("cannot be used as it is set" in boss) is (sentence != "has nothing to read")
+        assert "cannot be used as it is set" in boss
+
+    def test_a_page_without_anything_to_read(self, logs):
+        with override_settings(LOGBASTION_SECURITY_PAGE={}):
+            assert [found.id for found in checked("production")] == ["logbastion.E062"]
+            assert checked("development") == []
 
     def test_variables_of_the_environment_and_an_open_secret(self, officer, tmp_path, monkeypatch):
         secret = tmp_path / "secret"

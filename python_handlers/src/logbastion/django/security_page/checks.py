@@ -16,7 +16,7 @@ _NEEDED: Final = ("logbastion.django", "django.contrib.admin", "django.contrib.a
 
 
 def findings(environment: str) -> list[Finding]:
-    """Return what is wrong: rules 040, 041 (the credential's file), 060 and 061. Connects to nothing.
+    """Return what is wrong: rules 040, 041 (the credential's file) and 060 to 062. Connects to nothing.
 
     Args:
         environment: its name.
@@ -37,7 +37,7 @@ def findings(environment: str) -> list[Finding]:
         return found + breach(60, environment, str(error))
     if store is None and not asked["LOG_DIRECTORY"]:
         text = f"{SETTING} names no Elasticsearch and there is no log directory: the page has nothing to read."
-        found += breach(60, environment, text)
+        found += breach(62, environment, text)
     if store is not None:
         for path in filter(None, (asked["PASSWORD_FILE"], asked["API_KEY_FILE"])):
             found += secret_file_findings(str(path), environment)
