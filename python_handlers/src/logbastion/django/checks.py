@@ -5,9 +5,9 @@ They run with each ``manage.py check``, ``runserver`` and other command that che
 check`` with the settings and the environment of the server.
 
 The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009 and
-060 to 062; the rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that of
-:func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the
-strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
+060 to 062; the rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that
+of :func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and
+the strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
 
 No check raises: what cannot be looked at is W099.
 """

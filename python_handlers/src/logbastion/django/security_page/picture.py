@@ -11,7 +11,7 @@ from logbastion.security_log import Query
 from logbastion.security_log.query import Bar
 
 WIDTH: Final = 960
-HEIGHT: Final = 190
+HEIGHT: Final = 204
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 952, 14, 156
 _GAP: Final = 0.2
 _DAY: Final = 86_400
