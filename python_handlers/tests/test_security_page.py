@@ -15,6 +15,7 @@ from django_auth_site import MARIA
 from django_security_site import APPS, PAGE, Permission, client_of, event, running, write
 
 from logbastion.detection import Blocks, Breaker, MemoryStore, SecurityEventDetector, configure_detection
+from logbastion.django.checks import host
 from logbastion.django.checks import security_page as checked
 from logbastion.pseudonym_keys import add_key
 from logbastion.pseudonyms import EMAIL, Pseudonymizer, configure_pseudonyms
@@ -391,16 +392,24 @@ class TestSources:
             assert [found.id for found in checked("production")] == ["logbastion.E062"]
             assert checked("development") == []
 
-    def test_variables_of_the_environment_and_an_open_secret(self, officer, tmp_path, monkeypatch):
+    def test_an_open_secret_is_found_once_wherever_it_is_named(self, officer, tmp_path, monkeypatch):
         secret = tmp_path / "secret"
         secret.write_text("p")
         secret.chmod(0o644)
-        for name, value in {"ELASTICSEARCH": "x:9200", "USERNAME": "u", "PASSWORD_FILE": str(secret)}.items():
+
+        def found():
+            both = [*checked("production"), *host("production")]
+            return sorted(one.id for one in both if one.id in {"logbastion.E040", "logbastion.E041"})
+
+        for name, value in {"ELASTICSEARCH": "x:9200", "USERNAME": "u"}.items():
             monkeypatch.setenv(f"LOGBASTION_SECURITY_PAGE_{name}", value)
-        with override_settings(LOGBASTION_SECURITY_PAGE={"CA_FILE": "/nowhere"}):
-            assert sorted(found.id for found in checked("production")) == ["logbastion.E040", "logbastion.E041"]
+        with override_settings(LOGBASTION_SECURITY_PAGE={"CA_FILE": "/nowhere", "PASSWORD_FILE": str(secret)}):
+            assert found() == ["logbastion.E040", "logbastion.E041"]
+        monkeypatch.setenv("LOGBASTION_SECURITY_PAGE_PASSWORD_FILE", str(secret))
+        with override_settings(LOGBASTION_SECURITY_PAGE={}):
+            assert found() == ["logbastion.E040"]
             secret.chmod(0o640)
-            assert [found.id for found in checked("production")] == ["logbastion.E041"]
+            assert found() == []
 
     def test_a_project_without_what_it_needs(self, logs):
         with override_settings(ROOT_URLCONF="django_settings"):

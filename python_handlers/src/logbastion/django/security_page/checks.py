@@ -39,8 +39,9 @@ def findings(environment: str) -> list[Finding]:
         text = f"{SETTING} names no Elasticsearch and there is no log directory: the page has nothing to read."
         found += breach(62, environment, text)
     if store is not None:
+        used = places().values()  # those are looked at anyway
         for path in filter(None, (asked["PASSWORD_FILE"], asked["API_KEY_FILE"])):
-            found += secret_file_findings(str(path), environment)
-        if asked["CA_FILE"] and asked["CA_FILE"] != places().get("LOGBASTION_CA_FILE"):  # which is looked at anyway
+            found += [] if path in used else secret_file_findings(str(path), environment)
+        if asked["CA_FILE"] and asked["CA_FILE"] != places().get("LOGBASTION_CA_FILE"):
             found += certificate_findings(str(asked["CA_FILE"]), environment)
     return found
