@@ -5,6 +5,7 @@ import gzip
 import itertools
 import os
 import random
+import socket
 
 import pytest
 from django_security_site import NOW, event, write
@@ -212,6 +213,14 @@ class TestElasticsearch:
         (tmp_path / "password").unlink()
         with pytest.raises(LogAwayError, match="the credentials cannot be read"):
             store.search(asked())
+
+    def test_one_that_answers_nothing_is_given_up(self, tmp_path):
+        (tmp_path / "password").write_text("p")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            place = f"127.0.0.1:{silent.getsockname()[1]}"
+            store = ElasticsearchLog(place, "test", username="u", password_file=tmp_path / "password", timeout=0.5)
+            with pytest.raises(LogAwayError, match="Elasticsearch is away"):
+                store.search(asked())
 
     def test_an_event_without_an_id_has_a_place_too(self):
         assert body_of(asked(cursor=Cursor("2026-11-26T00:00:00Z", "")))["search_after"] == [

@@ -10,7 +10,7 @@ import pytest
 from detection_helpers import Events
 from django.core.management import call_command
 from django.test import Client, RequestFactory, override_settings
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django_auth_site import MARIA
 from django_security_site import APPS, PAGE, Permission, client_of, event, running, write
 
@@ -127,6 +127,9 @@ class TestWhoMaySee:
         (record,) = events.of("security_log_access")
         assert (record.reason, record.access_denied, record.source_ip) == ("anonymous", True, "203.0.113.5")
         assert not hasattr(record, "user_id")
+
+    def test_no_middleware_turns_people_away_before_it_is_logged(self, logs):
+        assert resolve(PAGE).func.login_required is False  # what django.contrib.auth.decorators.login_not_required sets
 
     def test_the_default_is_the_guides_superuser(self, logs):
         with override_settings(LOGBASTION_SECURITY_PAGE={"LOG_DIRECTORY": str(logs)}):

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch
 from logbastion.pseudonyms import Pseudonymizer
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 
+from lab import attack, stack, traffic
 from tests.elasticsearch.school import PAGE, School, running
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "build/pages"
@@ -177,7 +179,7 @@ def log_in(driver, school: School, name: str, way: str = "/admin/login/") -> Non
     driver.delete_all_cookies()
     driver.get(school.url + PAGE)
     assert urllib.parse.urlsplit(driver.current_url).path == "/admin/login/"
-    if way not in driver.current_url:
+    if urllib.parse.urlsplit(driver.current_url).path != way:
         driver.get(school.url + way)
     username, password = school.credentials(name)
     if driver.switch_to.active_element.get_attribute("name") != "username":
@@ -371,7 +373,7 @@ def test_light_and_dark_have_contrast(page, scheme):
     assert {name: ratio for name, ratio in found.items() if ratio < (3 if name in ("bar", "severe") else 4.5)} == {}
     dark = luminance(colours["source"][1]) < 0.1
     assert dark == (scheme == "dark")
-    photograph(page, f"security-page-{scheme}", scheme)
+    photograph(page, f"security-page-{scheme}", scheme, 1100)
 
 
 def luminance(colour: str) -> float:
@@ -405,3 +407,18 @@ def test_who_may_not_see_it_is_refused_and_both_are_on_record(chromium, school, 
         return {hit["_source"]["extra"].get("reason", "granted") for hit in hits}
 
     wait_for(lambda: reasons() >= {"anonymous", "not_staff", "granted"}, "the record of who looked")
+
+
+def test_make_up_finds_the_attack_everywhere_but_at_the_receiver_that_is_not_here(school, node, monkeypatch):
+    client = Elasticsearch(
+        node.url, ca_certs=str(node.ca_file), basic_auth=("security_log_reader", node.passwords["security_log_reader"])
+    )
+    monkeypatch.setattr(stack, "elasticsearch", lambda user: client)
+    monkeypatch.setattr(stack, "index", lambda stream: f"logs-django.{stream}-{school.environment}")
+    monkeypatch.setattr(stack, "url", lambda host, port: school.url)
+    monkeypatch.setattr(stack, "received_alerts", list)
+    monkeypatch.setattr(stack, "AUTHORITY", node.ca_file)
+    monkeypatch.setattr(traffic, "credentials", lambda: school.directory / "credentials.json")
+    found = attack.signs(school.attack, attack.officer())
+    assert [(sign.what, sign.seen) for sign in found if not sign.there] == [("alert AttackDetected received", "no")]
+    assert len(found) == 8

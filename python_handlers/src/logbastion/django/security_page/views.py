@@ -54,6 +54,7 @@ def view_security_logs(request: HttpRequest, site: Any = None) -> HttpResponseBa
 
     """
     site = site if site is not None else admin.site
+    request.current_app = site.name  # type: ignore[attr-defined, unused-ignore] # as the admin's own views do
     asked, problem = _settings()
     refused = refusal_reason(getattr(request, "user", None), asked["SUPERUSER_ONLY"])
     posted = request.method == "POST"
@@ -85,6 +86,10 @@ def view_security_logs(request: HttpRequest, site: Any = None) -> HttpResponseBa
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+# The middleware that demands a log-in everywhere (Django 5.1) would turn people away before the refusal is logged, too.
+view_security_logs.login_required = False  # type: ignore[attr-defined, unused-ignore]
 
 
 def policy(request: HttpRequest) -> str:
