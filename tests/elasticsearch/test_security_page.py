@@ -5,8 +5,6 @@ import os
 import re
 import time
 import urllib.parse
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -17,10 +15,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 
 from lab import attack, stack, traffic
+from tests.elasticsearch.browser import contrast, luminance, photograph, press, screen, shown, submit, tab_to, wait_for
 from tests.elasticsearch.school import PAGE, School, running
 
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "build/pages"
-PATIENCE = 60
 QUIET_EVENTS = 130
 HOSTILE = (
     "<script>window.hit='script'</script>",
@@ -32,14 +29,6 @@ HOSTILE = (
     "</title></textarea></style><!--",
     "';window.hit='quote';//",
 )
-
-
-def wait_for(condition, what: str):
-    deadline = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE} s"
-        time.sleep(0.2)
-    return value
 
 
 @pytest.fixture(scope="module")
@@ -90,87 +79,19 @@ def hostile_event(school: School, number: int, text: str) -> list[dict]:
     return [{"create": {"_index": school.stream, "_id": identifier}}, event]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     options = Options()
     options.binary_location = "/usr/bin/chromium"
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in (
-        "--headless=new",
-        "--window-size=1280,900",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
+    data = tmp_path_factory.mktemp("chromium")
+    for argument in ("--headless=new", "--window-size=1280,900", "--disable-dev-shm-usage", f"--user-data-dir={data}"):
         options.add_argument(argument)
     if os.geteuid() == 0:  # Chromium's sandbox wants another user
         options.add_argument("--no-sandbox")
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     yield driver
     driver.quit()
-
-
-def press(driver, *keys: str) -> None:
-    """Press keys where the focus is; there is no mouse in these tests."""
-    for key in keys:
-        driver.switch_to.active_element.send_keys(key)
-
-
-def tab_to(driver, name: str) -> None:
-    """Press Tab until the element with this name has the focus."""
-    for _ in range(60):
-        press(driver, Keys.TAB)
-        element = driver.switch_to.active_element
-        if name in (
-            element.get_attribute("name"),
-            element.get_attribute("id"),
-            element.text,
-            element.get_attribute("value"),
-        ):
-            assert element.value_of_css_property("outline-style") != "none" or element.get_attribute("name") in (
-                "username",
-                "password",
-            ), name
-            return
-    raise AssertionError(f"the keyboard does not reach {name}")
-
-
-def arrived(driver, before) -> None:
-    """Wait until another document than the one of `before` is there."""
-
-    def there() -> bool:
-        try:
-            before.is_enabled()
-        except Exception as error:
-            return "tale" in type(error).__name__ and driver.execute_script("return document.readyState") == "complete"
-        return False
-
-    wait_for(there, "the next page")
-
-
-def submit(driver, key: str = Keys.ENTER) -> None:
-    before = driver.find_element("css selector", "html")
-    press(driver, key)
-    arrived(driver, before)
-
-
-@contextmanager
-def screen(driver, width: int, height: int, scheme: str = "light"):
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
-    yield
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def photograph(driver, name: str, scheme: str = "light", most: int = 1600) -> None:
-    PHOTOGRAPHS.mkdir(parents=True, exist_ok=True)
-    with screen(driver, 1280, 900, scheme):
-        height = driver.execute_script("return document.documentElement.scrollHeight")
-    with screen(driver, 1280, min(height, most), scheme):
-        driver.save_screenshot(str(PHOTOGRAPHS / f"{name}.png"))
 
 
 def log_in(driver, school: School, name: str, way: str = "/admin/login/") -> None:
@@ -197,10 +118,6 @@ def page(chromium, school):
     yield chromium
     assert chromium.execute_script("return window.hit ?? 'nothing'") == "nothing"
     assert chromium.get_log("browser") == []
-
-
-def shown(driver, css: str) -> list[str]:
-    return [element.text for element in driver.find_elements("css selector", css)]
 
 
 def test_an_officer_reads_about_the_attack_in_elasticsearch(page, school):
@@ -374,17 +291,6 @@ def test_light_and_dark_have_contrast(page, scheme):
     dark = luminance(colours["source"][1]) < 0.1
     assert dark == (scheme == "dark")
     photograph(page, f"security-page-{scheme}", scheme, 1100)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
 
 
 def test_it_fits_on_a_phone(page):
