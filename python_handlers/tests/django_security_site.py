@@ -95,3 +95,10 @@ def event(number, ago=datetime.timedelta(0), **values):
 def write(file, events):
     """Write events as lines."""
     file.write_text("".join(json.dumps(each) + "\n" for each in events), encoding="utf-8")
+
+
+def text_of(client, query=""):
+    """Return the page."""
+    answer = client.get(PAGE + query)
+    assert answer.status_code == 200
+    return answer.content.decode()
