@@ -287,14 +287,14 @@ class TestSources:
     def test_wrong_settings_are_found_by_the_check_and_open_nothing(self, officer, asked, sentence):
         with override_settings(LOGBASTION_SECURITY_PAGE=asked):
             (found,) = checked("production")
-            assert (found.id, sentence in found.message) == ("logbastion.E060", True), found
+            assert (found.id, sentence in found.message) == ("logbastion.E070", True), found
             assert officer.get(PAGE).status_code == 403
             boss = text_of(client_of("boss", superuser=True))
         assert "cannot be used as it is set" in boss
 
     def test_a_page_without_anything_to_read(self, logs):
         with override_settings(LOGBASTION_SECURITY_PAGE={}):
-            assert [found.id for found in checked("production")] == ["logbastion.E062"]
+            assert [found.id for found in checked("production")] == ["logbastion.E072"]
             assert checked("development") == []
 
     def test_an_open_secret_is_found_once_wherever_it_is_named(self, officer, tmp_path, monkeypatch):
@@ -318,7 +318,7 @@ class TestSources:
 
     def test_a_project_without_what_it_needs(self, logs):
         with override_settings(ROOT_URLCONF="django_settings"):
-            assert [found.id for found in checked("production")] == ["logbastion.E061"]
+            assert [found.id for found in checked("production")] == ["logbastion.E071"]
         with override_settings(INSTALLED_APPS=[name for name in APPS if name != "logbastion.django"]):
             (found,) = checked("production")
         assert "needs logbastion.django in INSTALLED_APPS" in found.message

@@ -32,13 +32,13 @@ Rule   Strict  Otherwise  Found when
 051    E051    W051       A handler sends records over the network without TLS. ASVS 12.3.1 and 16.4.3.
 052    E052    silent     A logger is below the least level of the environment, and a handler writes it. ASVS 13.4.2.
 053    W053    silent     Events go to the console or into memory alone. PCI DSS v4.0.1, 10.3.3; ASVS 16.4.3.
-060    E060    W060       ``LOGBASTION_SECURITY_PAGE`` cannot be used as it is. PCI DSS v4.0.1, 10.4.1.
-061    E061    W061       The page of the security log cannot work in this project: what it needs is not installed.
-062    E062    silent     The page of the security log has nothing to read. PCI DSS v4.0.1, 10.4.1.
+070    E070    W070       ``LOGBASTION_SECURITY_PAGE`` cannot be used as it is. PCI DSS v4.0.1, 10.4.1.
+071    E071    W071       The page of the security log cannot work in this project: what it needs is not installed.
+072    E072    silent     The page of the security log has nothing to read. PCI DSS v4.0.1, 10.4.1.
 099    W099    W099       Something could not be looked at.
 =====  ======  =========  ========================================================================================
 
-Rules 001 to 009 and 060 to 062 need Django and are made by :mod:`logbastion.django.checks`, the others by
+Rules 001 to 009 and 070 to 072 need Django and are made by :mod:`logbastion.django.checks`, the others by
 :mod:`logbastion.diagnosis`.
 """
 
@@ -180,19 +180,19 @@ RULES: Final[dict[int, Rule]] = {
         "Name log_directory or ingest in logging_config, or see to it that who runs the process keeps its standard "
         "error, and only for those who may read logs.",
     ),
-    60: Rule(
+    70: Rule(
         "error",
         "warning",
         "Correct LOGBASTION_SECURITY_PAGE, or the environment variables that begin so: the module "
         "logbastion.django.security_page.options lists what they may say.",
     ),
-    61: Rule(
+    71: Rule(
         "error",
         "warning",
         "Put 'logbastion.django' and what django.contrib.admin needs into INSTALLED_APPS, and the admin into "
         "ROOT_URLCONF.",
     ),
-    62: Rule(
+    72: Rule(
         "error",
         None,
         "Name Elasticsearch in LOGBASTION_SECURITY_PAGE, or the directory of security.log (LOGBASTION_LOG_DIRECTORY).",

@@ -5,7 +5,7 @@ They run with each ``manage.py check``, ``runserver`` and other command that che
 check`` with the settings and the environment of the server.
 
 The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009 and
-060 to 062; the rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that
+070 to 072; the rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that
 of :func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and
 the strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
 
@@ -147,7 +147,7 @@ def detection(environment: str) -> list[Finding]:
 
 
 def security_page(environment: str) -> list[Finding]:
-    """Rules 040, 041 and 060 to 062: the page of the security log has what it needs, and its credential is private."""
+    """Rules 040, 041 and 070 to 072: the page of the security log has what it needs, and its credential is private."""
     if not apps.is_installed("logbastion.django.security_page"):
         return []
     # Only where it is installed: its modules need those of the admin.

@@ -16,7 +16,7 @@ _NEEDED: Final = ("logbastion.django", "django.contrib.admin", "django.contrib.a
 
 
 def findings(environment: str) -> list[Finding]:
-    """Return what is wrong: rules 040, 041 (the credential's file) and 060 to 062. Connects to nothing.
+    """Return what is wrong: rules 040, 041 (the credential's file) and 070 to 072. Connects to nothing.
 
     Args:
         environment: its name.
@@ -24,20 +24,20 @@ def findings(environment: str) -> list[Finding]:
     """
     missing = [name for name in _NEEDED if not apps.is_installed(name)]
     if missing:
-        return breach(61, environment, f"The security log page needs {', '.join(missing)} in INSTALLED_APPS.")
+        return breach(71, environment, f"The security log page needs {', '.join(missing)} in INSTALLED_APPS.")
     found = []
     try:
         reverse("admin:view_security_logs")
     except NoReverseMatch:
-        found += breach(61, environment, "No address leads to the security log page: the admin has none.")
+        found += breach(71, environment, "No address leads to the security log page: the admin has none.")
     try:
         asked = page_settings()
         store = elasticsearch_log(asked)
     except ValueError as error:
-        return found + breach(60, environment, str(error))
+        return found + breach(70, environment, str(error))
     if store is None and not asked["LOG_DIRECTORY"]:
         text = f"{SETTING} names no Elasticsearch and there is no log directory: the page has nothing to read."
-        found += breach(62, environment, text)
+        found += breach(72, environment, text)
     if store is not None:
         used = places().values()  # those are looked at anyway
         for path in filter(None, (asked["PASSWORD_FILE"], asked["API_KEY_FILE"])):
