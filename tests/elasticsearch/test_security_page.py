@@ -1,5 +1,6 @@
 """The security log page in Chromium, of the example application whose events went into a real Elasticsearch: by keyboard alone, with hostile lines in it."""
 
+import http.cookiejar
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import time
 import urllib.parse
 
 import pytest
+import requests
 from elasticsearch import Elasticsearch
 from logbastion.pseudonyms import Pseudonymizer
 from selenium import webdriver
@@ -36,7 +38,7 @@ def school(node, tmp_path_factory):
     """Return the example after a run of its own traffic with an attack, all of it stored."""
     with running(tmp_path_factory.mktemp("school"), node, "securitypage") as started:
         credentials = started.directory / "credentials.json"
-        arguments = ["--url", started.url, "--credentials", credentials, "--requests", "60"]
+        arguments = ["--url", started.url, "--credentials", credentials, "--requests", "40"]
         summary = started.run("traffic.py", *arguments, "--as-proxy", "--attack", "--json").stdout
         started.attack.update(json.loads(summary)["attack"])
 
@@ -315,6 +317,14 @@ def test_who_may_not_see_it_is_refused_and_both_are_on_record(chromium, school, 
     wait_for(lambda: reasons() >= {"anonymous", "not_staff", "granted"}, "the record of who looked")
 
 
+class InTheOpen(requests.Session):
+    """Sends cookies that are for HTTPS only to this machine too, as browsers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(secure_protocols=("http", "https")))
+
+
 def test_make_up_finds_the_attack_everywhere_but_at_the_receiver_that_is_not_here(school, node, monkeypatch):
     client = Elasticsearch(
         node.url, ca_certs=str(node.ca_file), basic_auth=("security_log_reader", node.passwords["security_log_reader"])
@@ -323,6 +333,7 @@ def test_make_up_finds_the_attack_everywhere_but_at_the_receiver_that_is_not_her
     monkeypatch.setattr(stack, "index", lambda stream: f"logs-django.{stream}-{school.environment}")
     monkeypatch.setattr(stack, "url", lambda host, port: school.url)
     monkeypatch.setattr(stack, "received_alerts", list)
+    monkeypatch.setattr(requests, "Session", InTheOpen)
     monkeypatch.setattr(stack, "AUTHORITY", node.ca_file)
     monkeypatch.setattr(traffic, "credentials", lambda: school.directory / "credentials.json")
     found = attack.signs(school.attack, attack.officer())
