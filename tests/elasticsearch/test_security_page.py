@@ -8,7 +8,6 @@ import time
 import urllib.parse
 
 import pytest
-import requests
 from elasticsearch import Elasticsearch
 from logbastion.pseudonyms import Pseudonymizer
 from selenium import webdriver
@@ -317,14 +316,6 @@ def test_who_may_not_see_it_is_refused_and_both_are_on_record(chromium, school, 
     wait_for(lambda: reasons() >= {"anonymous", "not_staff", "granted"}, "the record of who looked")
 
 
-class InTheOpen(requests.Session):
-    """Sends cookies that are for HTTPS only to this machine too, as browsers do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(secure_protocols=("http", "https")))
-
-
 def test_make_up_finds_the_attack_everywhere_but_at_the_receiver_that_is_not_here(school, node, monkeypatch):
     client = Elasticsearch(
         node.url, ca_certs=str(node.ca_file), basic_auth=("security_log_reader", node.passwords["security_log_reader"])
@@ -333,7 +324,8 @@ def test_make_up_finds_the_attack_everywhere_but_at_the_receiver_that_is_not_her
     monkeypatch.setattr(stack, "index", lambda stream: f"logs-django.{stream}-{school.environment}")
     monkeypatch.setattr(stack, "url", lambda host, port: school.url)
     monkeypatch.setattr(stack, "received_alerts", list)
-    monkeypatch.setattr(requests, "Session", InTheOpen)
+    # Browsers send cookies that are for HTTPS only to this machine too; requests does not.
+    monkeypatch.setattr(http.cookiejar.DefaultCookiePolicy, "return_ok_secure", lambda *_: True)
     monkeypatch.setattr(stack, "AUTHORITY", node.ca_file)
     monkeypatch.setattr(traffic, "credentials", lambda: school.directory / "credentials.json")
     found = attack.signs(school.attack, attack.officer())
