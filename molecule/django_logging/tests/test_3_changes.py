@@ -68,6 +68,10 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
         ),
         "no password for incidents": ({"incidents_password": ""}, "must be one line that is not empty"),
         "user of incidents": ({"incidents_user": "a b"}, "django_logging_incidents_user (a b) may hold letters"),
+        "page": (
+            {"security_page": ["https://logs.example.org"]},
+            "django_logging_security_page_elasticsearch must hold destinations such as logs.example.org:9200",
+        ),
         "retention time": ({"retention_time": "2 a.m."}, "must be hours and minutes in quotes"),
         "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
         "application": (
@@ -96,17 +100,21 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
     assert_each_is_refused(cases, HOST)
 
 
-def test_retention_is_taken_away_and_brought_back(bookworm, run_playbook):
-    unit = "/etc/systemd/system/django-app-log-retention"
-    run = run_playbook(limit=HOST, variables={"django_logging_retention": False})
+def test_retention_and_the_credential_of_the_page_are_taken_away_and_brought_back(bookworm, run_playbook):
+    unit, secret = "/etc/systemd/system/django-app-log-retention", "/etc/django-app/logging/security_page_password"
+    without = {"django_logging_retention": False, "django_logging_security_page": False}
+    run = run_playbook(limit=HOST, variables=without)
     assert not run.failed, run.output
+    assert not bookworm.file(secret).exists
+    assert "SECURITY_PAGE" not in bookworm.file("/etc/django-app/logging.env").content_string
     assert not bookworm.file(f"{unit}.timer").exists
     assert not bookworm.file(f"{unit}.service").exists
     assert not bookworm.service("django-app-log-retention.timer").is_running
-    assert run_playbook(limit=HOST, variables={"django_logging_retention": False}).changed == 0
+    assert run_playbook(limit=HOST, variables=without).changed == 0
     run = run_playbook(limit=HOST, variables={"django_logging_retention_time": "03:30"})
     assert not run.failed, run.output
     assert bookworm.service("django-app-log-retention.timer").is_running
+    assert bookworm.file(secret).exists
     assert "03:30" in bookworm.check_output("systemctl show django-app-log-retention.timer --property=TimersCalendar")
     assert not run_playbook(limit=HOST).failed
 

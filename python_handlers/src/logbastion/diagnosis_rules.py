@@ -38,10 +38,14 @@ Rule   Strict  Otherwise  Found when
 063    W063    silent     Incidents are in the memory of each process. As 007.
 064    E064    W064       The store of incidents is reached over the network without TLS. ASVS 12.3.1.
 065    E065    E065       The store of incidents is a database that cannot be used.
+070    E070    W070       ``LOGBASTION_SECURITY_PAGE`` cannot be used as it is. PCI DSS v4.0.1, 10.4.1.
+071    E071    W071       The page of the security log cannot work in this project: what it needs is not installed.
+072    E072    silent     The page of the security log has nothing to read. PCI DSS v4.0.1, 10.4.1.
 099    W099    W099       Something could not be looked at.
 =====  ======  =========  ========================================================================================
 
-Rules 001 to 009 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
+Rules 001 to 009 and 070 to 072 need Django and are made by :mod:`logbastion.django.checks`, the others by
+:mod:`logbastion.diagnosis`.
 """
 
 from __future__ import annotations
@@ -207,6 +211,23 @@ RULES: Final[dict[int, Rule]] = {
         "error",
         "Put 'logbastion.django.incidents' into INSTALLED_APPS, run migrate, and name a database of DATABASES that is "
         "PostgreSQL or SQLite.",
+    ),
+    70: Rule(
+        "error",
+        "warning",
+        "Correct LOGBASTION_SECURITY_PAGE, or the environment variables that begin so: the module "
+        "logbastion.django.security_page.options lists what they may say.",
+    ),
+    71: Rule(
+        "error",
+        "warning",
+        "Put 'logbastion.django' and what django.contrib.admin needs into INSTALLED_APPS, and the admin into "
+        "ROOT_URLCONF.",
+    ),
+    72: Rule(
+        "error",
+        None,
+        "Name Elasticsearch in LOGBASTION_SECURITY_PAGE, or the directory of security.log (LOGBASTION_LOG_DIRECTORY).",
     ),
     99: Rule("warning", "warning", "Run this as the application's user, and look at it by hand if that does not help."),
 }
