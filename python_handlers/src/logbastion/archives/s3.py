@@ -197,12 +197,15 @@ class S3Store(ArchiveStore):
             )
 
     def _locked_until(self, version: dict[str, str]) -> datetime | None:
-        try:
-            found = self._client.get_object_retention(**version)["Retention"]["RetainUntilDate"]
-        except (self._errors.ClientError, KeyError):
-            return None
-        until = cast(datetime, found)
-        return until if until > datetime.now(timezone.utc) else None
+        # Servers differ in which of the two they answer for a version.
+        for ask in (
+            lambda: self._client.get_object_retention(**version)["Retention"]["RetainUntilDate"],
+            lambda: self._client.head_object(**version)["ObjectLockRetainUntilDate"],
+        ):
+            with contextlib.suppress(self._errors.ClientError, KeyError):
+                until = cast(datetime, ask())
+                return until if until > datetime.now(timezone.utc) else None
+        return None
 
     def _has_versions(self) -> bool:
         if self._versions is None:

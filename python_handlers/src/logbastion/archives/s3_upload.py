@@ -35,7 +35,7 @@ def upload(
     part_bytes = max(part_bytes, SMALLEST_PART_BYTES, -(-size // _MOST_PARTS))
     if size <= part_bytes:
         body = path.read_bytes()
-        client.put_object(Bucket=bucket, Key=key, Body=body, ChecksumSHA256=_checksum(body), **asked)
+        client.put_object(Bucket=bucket, Key=key, Body=body, **_checked(body), **asked)
         progress(size)
         return
     begun, present = _begun(client, bucket, key, path, part_bytes)
@@ -44,13 +44,13 @@ def upload(
         begun = client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256", **asked)["UploadId"]
     parts = []
     for number, body in _parts(path, part_bytes):
-        checksum = _checksum(body)
         tag = present.get(number)
         if tag is None:
-            tag = client.upload_part(
-                Bucket=bucket, Key=key, UploadId=begun, PartNumber=number, Body=body, ChecksumSHA256=checksum
-            )["ETag"]
-        parts.append({"PartNumber": number, "ETag": tag, "ChecksumSHA256": checksum})
+            sent = client.upload_part(
+                Bucket=bucket, Key=key, UploadId=begun, PartNumber=number, Body=body, **_checked(body)
+            )
+            tag = sent["ETag"]
+        parts.append({"PartNumber": number, "ETag": tag, "ChecksumSHA256": _checksum(body)})
         progress(len(body))
     client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=begun, MultipartUpload={"Parts": parts})
 
@@ -68,12 +68,19 @@ def _begun(client: Any, bucket: str, key: str, path: Path, part_bytes: int) -> t
         found = {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
         # The checksum that the whole object will have was given when it was begun; its parts say whether it is ours.
         if found and all(
-            number in found and found[number].get("ChecksumSHA256") == _checksum(body)
+            number in found and _is(found[number], body)
             for number, body in _parts(path, part_bytes)
             if number <= max(found)
         ):
             return begun, {number: part["ETag"] for number, part in found.items()}
     return "", {}
+
+
+def _is(part: dict[str, Any], body: bytes) -> bool:
+    """Return whether a part holds these bytes; servers that store no SHA-256 have a tag that is the MD5 (RFC 1864)."""
+    if "ChecksumSHA256" in part:
+        return bool(part["ChecksumSHA256"] == _checksum(body))
+    return bool(part["ETag"].strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest())
 
 
 def _uploads(client: Any, bucket: str, key: str) -> list[str]:
@@ -87,6 +94,10 @@ def _parts(path: Path, part_bytes: int) -> Iterator[tuple[int, bytes]]:
         while body := file.read(part_bytes):
             number += 1
             yield number, body
+
+
+def _checked(body: bytes) -> dict[str, str]:
+    return {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": _checksum(body)}
 
 
 def _checksum(body: bytes) -> str:

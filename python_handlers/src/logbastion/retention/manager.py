@@ -182,8 +182,8 @@ class LogRetentionManager:
         if there:
             raise RetentionError(
                 f"the archive has a manifest of the host {self._upkeep.host} with {there} entries, but "
-                f"{self.directory} has none: get it back with `logbastion restore --manifest`, or give this host another "
-                "name in the archive (LOGBASTION_ARCHIVE_HOST)"
+                f"{self.directory} has none: get it back with `logbastion restore --manifest`, or give this host "
+                "another name in the archive (LOGBASTION_ARCHIVE_HOST)"
             )
 
     def _end(self, report: RetentionReport) -> None:
