@@ -1,4 +1,4 @@
-"""Servers that speak S3, each as a process with TLS: versitygw, which is a real one, and moto, which stands in for one."""
+"""Servers that speak S3, as processes with TLS: versitygw, which is a real one, and moto, which stands in for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives in S3, against the server that ``S3_SERVER`` names (`make test-long`: versitygw), else against moto, a stand-in."""
+"""Archives in S3, against the versitygw that ``S3_SERVER`` names (`make test-long`), else against moto, a stand-in."""
 
 import contextlib
 import hashlib

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from logbastion.archives.s3_upload import DEFAULT_PART_BYTES, abort_begun, upload
 from logbastion.archives.store import (
@@ -190,22 +190,25 @@ class S3Store(ArchiveStore):
                 until = self._locked_until(version)
                 if until is None:
                     raise
-                locked.append(until)
+                if until <= datetime.now(timezone.utc):  # it ended meanwhile
+                    self._client.delete_object(**version)
+                else:
+                    locked.append(until)
         if locked:
             raise LockedError(
                 f"{key} is locked in the bucket {self.bucket} until {max(locked):%Y-%m-%d %H:%M} UTC; it stays there"
             )
 
     def _locked_until(self, version: dict[str, str]) -> datetime | None:
+        """Return until when a version is locked, None when it never was."""
+        until: datetime | None = None
         # Servers differ in which of the two they answer for a version.
-        for ask in (
-            lambda: self._client.get_object_retention(**version)["Retention"]["RetainUntilDate"],
-            lambda: self._client.head_object(**version)["ObjectLockRetainUntilDate"],
-        ):
+        with contextlib.suppress(self._errors.ClientError, KeyError):
+            until = self._client.head_object(**version)["ObjectLockRetainUntilDate"]
+        if until is None:
             with contextlib.suppress(self._errors.ClientError, KeyError):
-                until = cast(datetime, ask())
-                return until if until > datetime.now(timezone.utc) else None
-        return None
+                until = self._client.get_object_retention(**version)["Retention"]["RetainUntilDate"]
+        return until
 
     def _has_versions(self) -> bool:
         if self._versions is None:
