@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -190,10 +190,8 @@ class S3Store(ArchiveStore):
                 until = self._locked_until(version)
                 if until is None:
                     raise
-                if until <= datetime.now(timezone.utc):  # it ended meanwhile
-                    self._client.delete_object(**version)
-                else:
-                    locked.append(until)
+                # Also when it has just ended: the next run removes it.
+                locked.append(until)
         if locked:
             raise LockedError(
                 f"{key} is locked in the bucket {self.bucket} until {max(locked):%Y-%m-%d %H:%M} UTC; it stays there"
