@@ -84,6 +84,8 @@ def test_four_writers_lose_and_double_nothing_across_rotations_and_compression(t
         assert report.failures == 0
     assert [writer.returncode for writer in running] == [0] * writers
     assert rotations > 3
+    # What writers that still had a file open wrote after its rotation is entered by the next run.
+    assert manager.enforce_retention_policies().failures == 0
     later = LogRetentionManager(directory=tmp_path, clock=lambda: START + 60 * DAY)
     while later.enforce_retention_policies().actions:
         pass
@@ -100,8 +102,8 @@ def test_a_kill_at_any_point_loses_nothing_and_the_next_run_ends_the_same(tmp_pa
             (directory / name).write_text(text)
         (directory / "audit.log").write_text('{"@timestamp": "2026-01-01T10:00:00Z", "number": 0}\n')
 
-    def state(directory):
-        return {path.name: path.read_bytes() for path in directory.iterdir()}  # the news of the run included
+    def state(directory):  # the news of the run included; a manifest tells of the kill
+        return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "manifest.jsonl"}
 
     def run_twice(directory):
         """Run undisturbed: what the first run rotates, the second compresses."""

@@ -37,17 +37,13 @@ class DirectoryStore(ArchiveStore):
     """Keeps each object as a file, 0640, with its checksum beside it as ``sha256sum --check`` reads it.
 
     Args:
-        root: must exist. Name a directory *inside* a mounted file system: when that is not mounted, the directory is
-            missing, and nothing is archived into the mount point.
-
-    Raises:
-        ArchiveError: there is no such directory.
+        root: must exist whenever the archive is used. Name a directory *inside* a mounted file system: when that is not
+            mounted, the directory is missing, and nothing is archived into the mount point.
 
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
-        self._check_root()
 
     def __str__(self) -> str:
         return str(self.root)

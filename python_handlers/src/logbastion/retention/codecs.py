@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -81,14 +82,6 @@ def writing(target: IO[bytes], codec: str, youngest: datetime) -> IO[bytes]:
     return cast("IO[bytes]", zstd.ZstdFile(target, "w", options=options))
 
 
-def damaged() -> tuple[type[Exception], ...]:
-    """Return the exceptions that mean that a compressed file is cut or altered."""
-    try:
-        return (EOFError, gzip.BadGzipFile, _zlib_error(), _zstd().ZstdError)
-    except CodecError:
-        return (EOFError, gzip.BadGzipFile, _zlib_error())
-
-
 def read_from(path: Path) -> IO[bytes]:
     """Open a log file for reading its content.
 
@@ -104,10 +97,6 @@ def read_from(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _zlib_error() -> type[Exception]:
-    return cast("type[Exception]", importlib.import_module("zlib").error)
-
-
 def _zstd() -> Any:
     for module in ("compression.zstd", "backports.zstd"):  # the standard library's from Python 3.14 on
         try:
@@ -115,3 +104,14 @@ def _zstd() -> Any:
         except ImportError:
             continue
     raise CodecError("files compressed with zstd need a library before Python 3.14: pip install 'logbastion[zstd]'")
+
+
+def _errors_of_zstd() -> tuple[type[Exception], ...]:
+    try:
+        return (cast("type[Exception]", _zstd().ZstdError),)
+    except CodecError:
+        return ()
+
+
+DAMAGED: Final[tuple[type[Exception], ...]] = (EOFError, gzip.BadGzipFile, zlib.error, *_errors_of_zstd())
+"""The exceptions that mean that a compressed file is cut or altered."""

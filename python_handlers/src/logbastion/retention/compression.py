@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from logbastion.files import FILE_MODE
-from logbastion.retention.codecs import GZIP, SUFFIX_OF, damaged, reading, writing
+from logbastion.retention.codecs import DAMAGED, GZIP, SUFFIX_OF, reading, writing
 
 PARTIAL_SUFFIX: Final = ".partial"
 _CHUNK: Final = 1 << 18
@@ -99,7 +99,7 @@ def _digest_of_copy(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as raw:
             return _digest_of(reading(raw, name))
-    except damaged() as error:
+    except DAMAGED as error:
         raise CompressionError(f"{path.name} is not a complete compressed file: {error}") from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from logbastion.archives.store import ArchiveError, ArchiveExistsError, ChecksumError, LockedError
-from logbastion.retention.codecs import SUFFIX_OF, CodecError, is_compressed
+from logbastion.retention.codecs import DAMAGED, SUFFIX_OF, CodecError, is_compressed
 from logbastion.retention.compression import CompressionError
 from logbastion.retention.facts import Facts, as_time
 from logbastion.retention.manifest import Entry, LogState
@@ -35,6 +35,7 @@ TIME_TO_NEXT_RUN: Final = timedelta(days=1)
 _ROTATED_AT: Final = "%Y%m%dT%H%M%SZ"
 # A weekly backup whose last run was late must not wait for the eighth day.
 _BACKUP_TOLERANCE: Final = timedelta(hours=12)
+_LEFT_ALONE: Final[tuple[type[Exception], ...]] = (OSError, *DAMAGED, CompressionError, CodecError, AlteredError)
 _HELD: Final = "its stream is under legal hold"
 
 
@@ -94,7 +95,7 @@ class ClassEnforcement:
             if not isinstance(error, (ChecksumError, ArchiveExistsError)):
                 self._report.archive_away = str(error)
             self._failed(name, str(error), size)
-        except (OSError, EOFError, CompressionError, CodecError, AlteredError) as error:
+        except _LEFT_ALONE as error:
             self._failed(name, str(error), size)
 
     def _failed(self, name: str, reason: str, size: int = 0) -> None:
@@ -199,7 +200,7 @@ class ClassEnforcement:
             return
         raise AlteredError(
             f"it is missing; the manifest has it, {local.action} on {local.time[:10]}. Get it back with "
-            f"`logbastion restore`, or accept the loss with `logbastion retention --accept-loss {local.file}`"
+            f"`logbastion restore`, or accept the loss with `logbastion retention --accept-loss {local.file} --reason ...`"
         )
 
     def _time_is_up(self, span: Span) -> str:

@@ -23,11 +23,11 @@ from logbastion.retention.manifest_copies import SEGMENT_FILE, ManifestCopies
 from logbastion.retention.policies import RETENTION_POLICIES, RetentionPolicy
 from logbastion.retention.report import ARCHIVED, DELETED, FAILED, LOCKED, UNKNOWN, Action, RetentionReport
 from logbastion.retention.upkeep import Upkeep
+from logbastion.retention.verification import HEAD_EVENT_TYPE
 from logbastion.streams import STREAMS
 
 LEGAL_HOLD_FILE: Final = "legal-hold"
 DIRECTORY_VARIABLE: Final = "LOGBASTION_LOG_DIRECTORY"
-HEAD_EVENT_TYPE: Final = "log_manifest_head"
 _NOT_LOGS: Final = {LEGAL_HOLD_FILE, FILE_NAME, f"{FILE_NAME}.partial", MANIFEST_FILE, SEGMENT_FILE}
 # Ours (.20261124T020000Z) and logrotate's with `dateext` (-20261124, -20261124-1732413600). Its numbers (.1) are not
 # names: each rotation gives them to other files.
@@ -155,8 +155,9 @@ class LogRetentionManager:
             state = self._upkeep.manifest.state_of(name)
             if state is None or state.local is None or (self.directory / state.local.file).exists():
                 raise RetentionError(f"{name} is not missing: by the manifest it is not here, or it is here in fact")
-            self._upkeep.enter_lost(state.local, f"lost: {reason}")
-            self.logger.warning("Log file %s was lost, which was accepted: %s", state.local.file, reason)
+            local = state.local
+            self._upkeep.enter_lost(local, f"lost: {reason}")
+            self.logger.warning("Log file %s was lost, which was accepted: %s", local.file, reason)
             self._tell_head()
 
     @contextlib.contextmanager
@@ -209,7 +210,7 @@ class LogRetentionManager:
         """Anchor the chain in the stream audit, which is shipped to another host."""
         head = self._upkeep.manifest.head
         if head.number:
-            extra = {"event_type": HEAD_EVENT_TYPE, "entries": head.number, "head": head.sha256}
+            extra = {"event_type": HEAD_EVENT_TYPE, "entries": head.number, "head": head.spelled}
             self.logger.info("The manifest of the log files has %d entries", head.number, extra=extra)
 
     def _enforce_policy(self, policy: RetentionPolicy, files: list[Path], held: bool, report: RetentionReport) -> None:

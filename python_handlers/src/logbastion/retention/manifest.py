@@ -42,11 +42,28 @@ class ManifestError(Exception):
     """A line of the manifest is not what it must be; the message says which and how."""
 
 
+# A row of digits may look like the number of a payment card and a long word like a token, and such a hash would be
+# redacted in an event; eight words of eight letters look like neither.
+_SPELLED: Final = str.maketrans("0123456789", "ghijklmnop")
+_DIGITS: Final = str.maketrans("ghijklmnop", "0123456789")
+
+
 class Head(NamedTuple):
     """The end of the chain: how many entries there are, and the SHA-256 of the last line."""
 
     number: int
     sha256: str
+
+    @property
+    def spelled(self) -> str:
+        """Return the hash as events have it: ``g`` to ``p`` for the digits 0 to 9, in eight words."""
+        letters = self.sha256.translate(_SPELLED)
+        return " ".join(letters[start : start + 8] for start in range(0, len(letters), 8))
+
+
+def as_sha256(text: str) -> str:
+    """Return a hash as hexadecimal digits, whether it was given so or as :attr:`Head.spelled`."""
+    return "".join(text.lower().split()).translate(_DIGITS)
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,8 @@ class LogState:
 
     Args:
         last: the last entry on the file, whichever copy it is on.
+        rotated: when it was rotated or found.
+        found: whether something else had rotated it.
         local: on the one in the log directory.
         archived: on the one in the archive.
         backup: on the one among the backups.
@@ -129,6 +148,8 @@ class LogState:
     """
 
     last: Entry
+    rotated: str = ""
+    found: bool = False
     local: Entry | None = None
     archived: Entry | None = None
     backup: Entry | None = None
@@ -136,6 +157,8 @@ class LogState:
     def apply(self, entry: Entry) -> None:
         """Follow an entry on this file."""
         self.last = entry
+        if entry.action in (ROTATED, FOUND):
+            self.rotated, self.found = entry.time, entry.action == FOUND
         after = None if entry.action == DELETED else entry
         if entry.action == RESTORED and entry.archive:
             return
@@ -199,6 +222,11 @@ class Manifest:
     def lines(self) -> list[bytes]:
         """Return the complete lines, without their line breaks."""
         return list(self._lines())
+
+    def heads(self) -> Iterator[Head]:
+        """Return the head that the chain had after each entry."""
+        for number, line in enumerate(self._lines(), start=1):
+            yield Head(number, hashlib.sha256(line).hexdigest())
 
     def append(
         self,

@@ -92,7 +92,7 @@ class Upkeep:
             return self._removed_before(path, state)
         if local.file == path.name:
             size = os.stat(path, follow_symlinks=False).st_size
-            return local.facts if size == local.stored_bytes else self._grown(path, local, size)
+            return local.facts if size == local.stored_bytes else self._grown(path, state, local, size)
         if path.name in {local.file + suffix for suffix in SUFFIXES}:
             facts = facts_of(path)
             if facts.content_sha256 != local.content_sha256:
@@ -207,12 +207,12 @@ class Upkeep:
             )
         return last.facts
 
-    def _grown(self, path: Path, local: Entry, size: int) -> Facts:
-        recently = self._clock() - as_time(local.time) <= _LATE_WRITERS
+    def _grown(self, path: Path, state: LogState, local: Entry, size: int) -> Facts:
+        recently = bool(state.rotated) and self._clock() - as_time(state.rotated) <= _LATE_WRITERS
         if (
             size > local.stored_bytes
             and recently
-            and local.action in (ROTATED, FOUND)
+            and local.action in (ROTATED, FOUND, SEALED)
             and not is_compressed(path.name)
             and count_content(path, local.content_bytes).digest.hexdigest() == local.content_sha256
         ):
