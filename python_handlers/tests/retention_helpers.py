@@ -47,7 +47,8 @@ def numbers_in(*paths: Path) -> Counter:
 
 
 def local_logs(directory: Path, stream: str = "") -> list[Path]:
-    return [path for path in directory.iterdir() if path.name.startswith(stream) and ".log" in path.name]
+    found = (path for path in directory.iterdir() if path.name.startswith(stream) and ".log" in path.name)
+    return [path for path in found if not path.name.endswith(".partial")]
 
 
 def archived_logs(store, prefix: str = "archive/") -> list[Path]:

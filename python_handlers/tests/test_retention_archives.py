@@ -330,7 +330,7 @@ def test_the_archives_last_success_and_failures_are_published(logs, clock, store
         PrometheusLoggingHandler()
 
 
-def test_the_commands_from_end_to_end(logs, store, tmp_path, capsys, clean_environment, monkeypatch):
+def test_the_commands_from_end_to_end(logs, store, capsys, clean_environment, monkeypatch):
     monkeypatch.setenv("LOGBASTION_LOG_DIRECTORY", str(logs))
     monkeypatch.setenv("LOGBASTION_ARCHIVE", str(store.root))
     monkeypatch.setenv("LOGBASTION_ARCHIVE_HOST", HOST)
@@ -343,7 +343,7 @@ def test_the_commands_from_end_to_end(logs, store, tmp_path, capsys, clean_envir
     assert (found["intact"], found["copies"], found["anchors"]) == (True, 1, 2)
     assert main(["restore", "--stream", "security", "--from", "2000-01-01", "--dry-run", "--json"]) == 0
     (file,) = json.loads(capsys.readouterr().out)["files"]
-    elsewhere = tmp_path / "elsewhere"
+    elsewhere = logs.parent / "elsewhere"
     elsewhere.mkdir()
     assert main(["restore", file["file"], "--directory", str(elsewhere)]) == 0
     assert "3 events" in capsys.readouterr().out

@@ -140,18 +140,20 @@ def test_a_copy_that_was_altered_or_removed_in_the_archive(logs, store):
     first, second = list(store.names("backups/"))[:2]
     (store.root / first).write_bytes(b"altered")
     store.delete(second)
+    forged = f"archive/{HOST}/security/security.log-20250101.gz"
+    store.put(forged, rotated(logs)[0])
     assert kinds(logs) == set()
-    assert kinds(logs, store) == {("altered", first), ("missing", second)}
+    assert kinds(logs, store) == {("altered", first), ("missing", second), ("unknown", forged)}
 
 
 @pytest.mark.parametrize(
     "change",
     [
         lambda lines: lines[:10] + lines[11:],
-        lambda lines: lines[:10] + [lines[11], lines[10]] + lines[12:],
-        lambda lines: lines[:10] + [lines[10]] + lines[10:],
-        lambda lines: lines[:10] + [lines[10].replace(b'"events":10', b'"events":11')] + lines[11:],
-        lambda lines: lines[:10] + [b"no entry\n"] + lines[11:],
+        lambda lines: [*lines[:10], lines[11], lines[10], *lines[12:]],
+        lambda lines: [*lines[:10], lines[10], *lines[10:]],
+        lambda lines: [*lines[:10], lines[10].replace(b'"events":10', b'"events":11'), *lines[11:]],
+        lambda lines: [*lines[:10], b"no entry\n", *lines[11:]],
     ],
     ids=["removed", "moved", "doubled", "altered", "overwritten"],
 )

@@ -1,4 +1,4 @@
-"""``logbastion_retention_*`` and ``logbastion_archive_*``: when ``logbastion retention`` last ran, and whether it could.
+"""``logbastion_retention_*``, ``logbastion_archive_*``: when ``logbastion retention`` last ran, and whether it could.
 
 The run is another process's, so its news is read from the log directory by whichever worker is asked.
 """

@@ -83,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
 def log_to(directory: Path) -> None:
     """Write what is done to the log itself, where an auditor looks for it (PCI DSS v4.0.1, 10.2.1.6)."""
     logger = logging.getLogger(_LOGGER)
-    if not any(isinstance(handler, StreamFileHandler) for handler in logger.handlers):
+    if not any(
+        isinstance(handler, StreamFileHandler) and handler.directory == directory for handler in logger.handlers
+    ):
         logger.addHandler(StreamFileHandler(directory))
         logger.setLevel(logging.INFO)
         logger.propagate = False

@@ -178,6 +178,10 @@ class ClassEnforcement:
         local = state.local
         if local is not None and not os.path.lexists(self._upkeep.directory / local.file):
             self._guarded(local.file, local.stored_bytes, partial(self._miss, local))
+        if local is None and state.archived is not None and state.backup is not None and not self._dry_run:
+            # A run broke off between the two.
+            drop = partial(self._upkeep.drop_backup, state.last.file, "it is in the archive")
+            self._guarded(state.backup.archive, 0, drop)
         for entry in (state.archived, state.backup):
             if entry is None or (span := entry.facts.span) is None:
                 continue
@@ -199,8 +203,8 @@ class ClassEnforcement:
                 self._upkeep.enter_lost(local, f"it was missing already; {reason}")
             return
         raise AlteredError(
-            f"it is missing; the manifest has it, {local.action} on {local.time[:10]}. Get it back with "
-            f"`logbastion restore`, or accept the loss with `logbastion retention --accept-loss {local.file} --reason ...`"
+            f"it is missing; the manifest has it, {local.action} on {local.time[:10]}. Get it back with `logbastion "
+            f"restore`, or accept the loss with `logbastion retention --accept-loss {local.file} --reason ...`"
         )
 
     def _time_is_up(self, span: Span) -> str:

@@ -17,6 +17,7 @@ from logbastion.retention.codecs import COMPRESSION_VARIABLE, GZIP, SUFFIXES, Co
 from logbastion.retention.compression import PARTIAL_SUFFIX
 from logbastion.retention.enforcement import ClassEnforcement
 from logbastion.retention.last_run import FILE_NAME, LastRun, read_last_run, write_last_run
+from logbastion.retention.leftovers import leftovers
 from logbastion.retention.locking import DirectoryLockedError, alone_in
 from logbastion.retention.manifest import MANIFEST_FILE
 from logbastion.retention.manifest_copies import SEGMENT_FILE, ManifestCopies
@@ -191,6 +192,7 @@ class LogRetentionManager:
         sync_directory(self.directory)
         if self._copies is not None and not report.archive_away:
             try:
+                self._clear_archive(report)
                 self._copies.bring_up_to_date()
             except (ArchiveError, OSError) as error:
                 self._fail_archive(report, error)
@@ -200,6 +202,15 @@ class LogRetentionManager:
         if self._copies is not None and not report.archive_failures:
             archived = now
         write_last_run(self.directory, LastRun(now, report.failures, archived, report.archive_failures))
+
+    def _clear_archive(self, report: RetentionReport) -> None:
+        store, host = self._upkeep.store, self._upkeep.host
+        for found in list(leftovers(store, host, self._upkeep.manifest)) if store is not None else ():
+            if found.is_ours:
+                self._upkeep.delete_leftover(found.name)
+                self._note(report, Action(DELETED, found.name, "a run that broke off had left it in the archive"))
+            else:
+                self._note(report, Action(UNKNOWN, found.name, "the archive has it, and the manifest does not know it"))
 
     def _fail_archive(self, report: RetentionReport, error: Exception) -> None:
         report.archive_failures += 1

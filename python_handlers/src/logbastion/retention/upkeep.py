@@ -149,9 +149,9 @@ class Upkeep:
         except ArchiveExistsError:
             store.replace(name, path, progress=self._progress)
         before = self._backup_of(path.name)
-        self._enter(BACKED_UP, path.name, facts, reason, name)
         if before is not None and before.archive != name:
             store.delete(before.archive)
+        self._enter(BACKED_UP, path.name, facts, reason, name)
 
     def has_backup(self, path: Path, facts: Facts) -> bool:
         """Return whether the file as it is now is among the backups."""
@@ -181,6 +181,11 @@ class Upkeep:
         found = self._backup_of(name)
         if found is not None:
             self.delete_archived(found, reason)
+
+    def delete_leftover(self, name: str) -> None:
+        """Remove from the archive what the manifest does not have there."""
+        store, _ = self._archive_and_name(ARCHIVE_PREFIX, "")
+        store.delete(name)
 
     def enter_lost(self, local: Entry, reason: str) -> None:
         """Enter that a file is gone which somebody else has removed."""

@@ -19,6 +19,7 @@ from typing import Any, Final
 from logbastion.archives.store import ArchiveError, ArchiveStore, NotArchivedError, Progress, no_progress
 from logbastion.retention.codecs import DAMAGED, SUFFIXES, CodecError, read_from
 from logbastion.retention.facts import facts_of_stream, stored_digest
+from logbastion.retention.leftovers import leftovers
 from logbastion.retention.manifest import MANIFEST_FILE, Entry, Head, LogState, Manifest, as_sha256
 from logbastion.retention.manifest_copies import ManifestCopies
 
@@ -239,6 +240,11 @@ class _Verification:
         except ArchiveError as error:
             self._problem(MANIFEST, f"manifest of {self._host} in the archive", str(error))
             return
+        for found in leftovers(archive, self._host, self._manifest):
+            if found.is_ours:
+                self._report.notes.append(f"{found.name} was left in the archive; the next run removes it")
+            else:
+                self._problem(UNKNOWN, found.name, "the manifest does not have it: it was put into the archive")
         here = self._manifest.lines()
         if there != here[: len(there)]:
             same = next((n for n, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), len(here))
