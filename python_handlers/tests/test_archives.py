@@ -98,6 +98,18 @@ def test_a_copy_that_was_damaged_is_found_out_and_written_again(store, path):
         store.verify(NAME)
 
 
+def test_what_a_broken_call_has_left_is_cleared(store, path):
+    store.put(NAME, path)
+    (store.root / f"{NAME}.partial").write_bytes(b"half")
+    other = store.root / "archive/host-2"
+    other.mkdir()
+    (other / "being-written.partial").write_bytes(b"half")
+    assert list(store.names()) == [NAME]
+    store.clear_begun("archive/host-1/")
+    left = sorted(found.name for found in store.root.rglob("*") if found.is_file())
+    assert left == ["being-written.partial", path.name, f"{path.name}.sha256"]
+
+
 class LyingStore(DirectoryStore):
     """Stands in for a disk that says it has written everything and gives something else back."""
 

@@ -187,6 +187,11 @@ def test_deleting_removes_begun_uploads_and_every_version(server, bucket, store,
     versions = client.list_object_versions(Bucket=bucket).get("Versions", [])
     assert len(versions) == 1
     assert read(store, NAME) == b"one person fewer" != content
+    client.create_multipart_upload(Bucket=bucket, Key=f"logs/{NAME}-other")
+    store.clear_begun("archive/host-2/")
+    assert client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    store.clear_begun("archive/host-1/")
+    assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
     client.create_multipart_upload(Bucket=bucket, Key=f"logs/{NAME}")
     store.delete(NAME)
     found = client.list_object_versions(Bucket=bucket)

@@ -119,6 +119,16 @@ class DirectoryStore(ArchiveStore):
             if path.parent.is_dir():
                 sync_directory(path.parent)
 
+    def clear_begun(self, prefix: str) -> None:
+        """Remove partial files of names that begin with the prefix."""
+        self._check_root()
+        with _sentences(f"partial files cannot be removed from the archive {self.root}"):
+            for directory, _, files in os.walk(self.root, onerror=_raise):
+                for file in files:
+                    path = Path(directory, file)
+                    if file.endswith(_PARTIAL_SUFFIX) and str(path.relative_to(self.root)).startswith(prefix):
+                        path.unlink()
+
     def _write(self, name: str, path: Path, found: Archived, locked_until: datetime | None, progress: Progress) -> None:
         self._check_root()
         target = self._path(name)

@@ -149,6 +149,11 @@ class S3Store(ArchiveStore):
                 return
             self._remove(key, self._versions_of(key))
 
+    def clear_begun(self, prefix: str) -> None:
+        """Remove the parts of uploads under names that begin with the prefix."""
+        with self._sentences(f"parts of uploads cannot be removed from the archive {self}"):
+            abort_begun(self._client, self.bucket, self.prefix + prefix, whole_key=False)
+
     def _write(self, name: str, path: Path, found: Archived, locked_until: datetime | None, progress: Progress) -> None:
         key = self._key(name)
         asked: dict[str, Any] = {**self._encryption, "Metadata": {CHECKSUM: found.sha256}}

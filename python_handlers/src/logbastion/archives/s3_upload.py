@@ -55,15 +55,15 @@ def upload(
     client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=begun, MultipartUpload={"Parts": parts})
 
 
-def abort_begun(client: Any, bucket: str, key: str) -> None:
-    """Remove the parts of uploads that were not completed."""
-    for begun in _uploads(client, bucket, key):
-        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=begun)
+def abort_begun(client: Any, bucket: str, key: str, *, whole_key: bool = True) -> None:
+    """Remove the parts of uploads that were not completed, to a key or to all that begin with it."""
+    for begun, found in _uploads(client, bucket, key, whole_key=whole_key):
+        client.abort_multipart_upload(Bucket=bucket, Key=found, UploadId=begun)
 
 
 def _begun(client: Any, bucket: str, key: str, path: Path, part_bytes: int) -> tuple[str, dict[int, str]]:
     """Return an upload of this very file and the tags of its parts, an empty name when there is none."""
-    for begun in _uploads(client, bucket, key):
+    for begun, _ in _uploads(client, bucket, key):
         pages = client.get_paginator("list_parts").paginate(Bucket=bucket, Key=key, UploadId=begun)
         found = {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
         # The checksum that the whole object will have was given when it was begun; its parts say whether it is ours.
@@ -83,9 +83,10 @@ def _is(part: dict[str, Any], body: bytes) -> bool:
     return bool(part["ETag"].strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest())
 
 
-def _uploads(client: Any, bucket: str, key: str) -> list[str]:
+def _uploads(client: Any, bucket: str, key: str, *, whole_key: bool = True) -> list[tuple[str, str]]:
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key)
-    return [found["UploadId"] for page in pages for found in page.get("Uploads", ()) if found["Key"] == key]
+    found = [(one["UploadId"], str(one["Key"])) for page in pages for one in page.get("Uploads", ())]
+    return [(begun, name) for begun, name in found if name == key or not whole_key]
 
 
 def _parts(path: Path, part_bytes: int) -> Iterator[tuple[int, bytes]]:

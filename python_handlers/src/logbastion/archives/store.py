@@ -104,6 +104,13 @@ class ArchiveStore(ABC):
         """
 
     @abstractmethod
+    def clear_begun(self, prefix: str) -> None:
+        """Remove what calls of :meth:`put` that broke off have left under names that begin with the prefix.
+
+        Nobody else may put something there meanwhile. What can be resumed is resumed by :meth:`put`, not after this.
+        """
+
+    @abstractmethod
     def _write(self, name: str, path: Path, found: Archived, locked_until: datetime | None, progress: Progress) -> None:
         """Store the file with the checksum of ``found`` beside it, in place of what had the name."""
 

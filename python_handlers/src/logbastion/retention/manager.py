@@ -19,8 +19,8 @@ from logbastion.retention.enforcement import ClassEnforcement
 from logbastion.retention.last_run import FILE_NAME, LastRun, read_last_run, write_last_run
 from logbastion.retention.leftovers import leftovers
 from logbastion.retention.locking import DirectoryLockedError, alone_in
-from logbastion.retention.manifest import MANIFEST_FILE
-from logbastion.retention.manifest_copies import SEGMENT_FILE, ManifestCopies
+from logbastion.retention.manifest import ARCHIVE_PREFIX, BACKUP_PREFIX, MANIFEST_FILE
+from logbastion.retention.manifest_copies import MANIFEST_PREFIX, SEGMENT_FILE, ManifestCopies
 from logbastion.retention.policies import RETENTION_POLICIES, RetentionPolicy
 from logbastion.retention.report import ARCHIVED, DELETED, FAILED, LOCKED, UNKNOWN, Action, RetentionReport
 from logbastion.retention.upkeep import Upkeep
@@ -205,7 +205,11 @@ class LogRetentionManager:
 
     def _clear_archive(self, report: RetentionReport) -> None:
         store, host = self._upkeep.store, self._upkeep.host
-        for found in list(leftovers(store, host, self._upkeep.manifest)) if store is not None else ():
+        if store is None:
+            return
+        for prefix in (ARCHIVE_PREFIX, BACKUP_PREFIX, MANIFEST_PREFIX):
+            store.clear_begun(f"{prefix}{host}/")
+        for found in list(leftovers(store, host, self._upkeep.manifest)):
             if found.is_ours:
                 self._upkeep.delete_leftover(found.name)
                 self._note(report, Action(DELETED, found.name, "a run that broke off had left it in the archive"))
