@@ -35,7 +35,7 @@ TIME_TO_NEXT_RUN: Final = timedelta(days=1)
 _ROTATED_AT: Final = "%Y%m%dT%H%M%SZ"
 # A weekly backup whose last run was late must not wait for the eighth day.
 _BACKUP_TOLERANCE: Final = timedelta(hours=12)
-_LEFT_ALONE: Final[tuple[type[Exception], ...]] = (OSError, *DAMAGED, CompressionError, CodecError, AlteredError)
+LEFT_ALONE: Final[tuple[type[Exception], ...]] = (OSError, *DAMAGED, CompressionError, CodecError, AlteredError)
 _HELD: Final = "its stream is under legal hold"
 
 
@@ -95,7 +95,7 @@ class ClassEnforcement:
             if not isinstance(error, (ChecksumError, ArchiveExistsError)):
                 self._report.archive_away = str(error)
             self._failed(name, str(error), size)
-        except _LEFT_ALONE as error:
+        except LEFT_ALONE as error:
             self._failed(name, str(error), size)
 
     def _failed(self, name: str, reason: str, size: int = 0) -> None:
@@ -106,7 +106,7 @@ class ClassEnforcement:
         now = self._clock()
         if oldest is None or oldest.date() >= now.astimezone(timezone.utc).date():
             return
-        target, reason = _free_name(path, now), f"its first record is of {oldest.date()}"
+        target, reason = free_name(path, now), f"its first record is of {oldest.date()}"
         if not self._dry_run:
             os.rename(path, target)
             self._upkeep.rotated(target, reason)
@@ -223,7 +223,14 @@ class ClassEnforcement:
         self._note(Action(DELETED, path.name, reason, size))
 
 
-def _free_name(path: Path, now: datetime) -> Path:
+def free_name(path: Path, now: datetime) -> Path:
+    """Return a name for a file that is rotated now, which neither a file nor a compressed one has.
+
+    Args:
+        path: of the active file.
+        now: with a time zone.
+
+    """
     name = f"{path.name}.{now.astimezone(timezone.utc).strftime(_ROTATED_AT)}"
     number, target = 0, path.with_name(name)
     while any(os.path.lexists(f"{target}{suffix}") for suffix in ("", *SUFFIX_OF.values())):

@@ -10,8 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from logbastion.processes import after_fork
+
 _WAIT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
+_held: set[int] = set()
+
+
+def _forget_in_child() -> None:
+    # A child would keep its parent's lock for as long as it lives.
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+after_fork(_forget_in_child)
 
 
 class DirectoryLockedError(Exception):
@@ -33,6 +46,7 @@ def alone_in(directory: Path, wait_seconds: float | None = None) -> Iterator[Non
 
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _held.add(descriptor)
     try:
         end = time.monotonic() + (_WAIT_SECONDS if wait_seconds is None else wait_seconds)
         while True:
@@ -47,4 +61,6 @@ def alone_in(directory: Path, wait_seconds: float | None = None) -> Iterator[Non
                 time.sleep(_POLL_SECONDS)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _held:  # not in a child that was forked meanwhile
+            _held.discard(descriptor)
+            os.close(descriptor)

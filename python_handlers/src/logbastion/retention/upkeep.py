@@ -32,6 +32,7 @@ from logbastion.retention.manifest import (
     LogState,
     Manifest,
 )
+from logbastion.retention.spans import Span, span_of
 
 # A writer that was stopped between looking at the file and writing to it is a matter of moments; the next daily run is
 # the first that can see what it wrote.
@@ -58,6 +59,7 @@ class Upkeep:
         store: the archive, None for none.
         host: under whose name files go to the archive.
         progress: is called with numbers of bytes that went to the archive or came back.
+        times_of: returns the times of the first and last record of a file.
 
     """
 
@@ -70,7 +72,9 @@ class Upkeep:
         store: ArchiveStore | None = None,
         host: str = "",
         progress: Progress = no_progress,
+        times_of: Callable[[Path], Span | None] = span_of,
     ) -> None:
+        self._times_of = times_of
         self.directory, self.store, self.host = directory, store, host
         self.manifest = Manifest(directory / MANIFEST_FILE)
         self._clock, self._codec, self._progress = clock, codec, progress
@@ -84,7 +88,7 @@ class Upkeep:
         """
         state = self.manifest.state_of(path.name)
         if state is None:
-            facts = facts_of(path)
+            facts = self._facts_of(path)
             self._enter(FOUND, path.name, facts, "something else had rotated it, or a run that broke off")
             return facts
         local = state.local
@@ -94,7 +98,7 @@ class Upkeep:
             size = os.stat(path, follow_symlinks=False).st_size
             return local.facts if size == local.stored_bytes else self._grown(path, state, local, size)
         if path.name in {local.file + suffix for suffix in SUFFIXES}:
-            facts = facts_of(path)
+            facts = self._facts_of(path)
             if facts.content_sha256 != local.content_sha256:
                 raise AlteredError(f"it is no copy of {local.file} as the manifest has that")
             self._enter(COMPRESSED, path.name, facts, "a run that broke off had compressed it")
@@ -105,7 +109,7 @@ class Upkeep:
 
     def rotated(self, path: Path, reason: str) -> None:
         """Enter a file that was just renamed."""
-        self._enter(ROTATED, path.name, facts_of(path), reason)
+        self._enter(ROTATED, path.name, self._facts_of(path), reason)
 
     def compress(self, path: Path, facts: Facts, reason: str) -> Path:
         """Compress a file and return its new path."""
@@ -203,6 +207,9 @@ class Upkeep:
         """
         return self._enter(AMENDED, path.name, facts, reason, archive)
 
+    def _facts_of(self, path: Path) -> Facts:
+        return facts_of(path, self._times_of(path))
+
     def _removed_before(self, path: Path, state: LogState) -> Facts:
         digest, size = stored_digest(path)
         last = state.archived or state.last
@@ -221,7 +228,7 @@ class Upkeep:
             and not is_compressed(path.name)
             and count_content(path, local.content_bytes).digest.hexdigest() == local.content_sha256
         ):
-            facts = facts_of(path)
+            facts = self._facts_of(path)
             more = facts.events - local.events
             self._enter(SEALED, path.name, facts, f"a writer that had it open wrote {more} more events")
             return facts
