@@ -64,6 +64,7 @@ def test_it_is_configured_as_the_guide_does(tmp_path, clean_environment, root_lo
     filename = tmp_path / "logs/application.log"
     logging.config.dictConfig({
         "version": 1,
+        "disable_existing_loggers": False,
         "handlers": {
             "advanced_file": {
                 "()": "logbastion.CompressedTimedRotatingFileHandler",

@@ -29,7 +29,6 @@ from logbastion.retention.upkeep import Upkeep
 
 _ROTATED: Final = re.compile(r"\.(\d{8}T\d{6}Z)(?:-\d+)?|-(\d{8})(?:-\d+)?")
 _LEFT_ALONE: Final[tuple[type[Exception], ...]] = (*LEFT_ALONE, ArchiveError, NoRecordTimeError)
-_logger = logging.getLogger("system.log_management")
 
 
 class CompressedTimedRotatingFileHandler(logging.Handler):
@@ -216,7 +215,8 @@ class CompressedTimedRotatingFileHandler(logging.Handler):
         try:
             yield
         except _LEFT_ALONE as error:
-            _logger.error("Log file %s failed: %s", path.name, error)
+            # Not at import: a dictConfig that comes later would disable it.
+            logging.getLogger("system.log_management").error("Log file %s failed: %s", path.name, error)
 
     def _rotated(self) -> list[Path]:
         """Return the rotated files, the oldest first."""
