@@ -53,11 +53,9 @@ class DirectoryStore(ArchiveStore):
         self._check_root()
         found = []
         with _sentences(f"the archive {self.root} cannot be listed"):
-            for directory, _, files in os.walk(self.root, onerror=_raise):
-                for file in files:
-                    name = str(Path(directory, file).relative_to(self.root))
-                    if name.startswith(prefix) and not file.endswith((_CHECKSUM_SUFFIX, _PARTIAL_SUFFIX)):
-                        found.append(name)
+            for name in self._files(prefix):
+                if not name.endswith((_CHECKSUM_SUFFIX, _PARTIAL_SUFFIX)):
+                    found.append(name)
         return iter(sorted(found))
 
     def information(self, name: str) -> Archived:
@@ -123,11 +121,9 @@ class DirectoryStore(ArchiveStore):
         """Remove partial files of names that begin with the prefix."""
         self._check_root()
         with _sentences(f"partial files cannot be removed from the archive {self.root}"):
-            for directory, _, files in os.walk(self.root, onerror=_raise):
-                for file in files:
-                    path = Path(directory, file)
-                    if file.endswith(_PARTIAL_SUFFIX) and str(path.relative_to(self.root)).startswith(prefix):
-                        path.unlink()
+            for name in self._files(prefix):
+                if name.endswith(_PARTIAL_SUFFIX):
+                    (self.root / name).unlink()
 
     def _write(self, name: str, path: Path, found: Archived, locked_until: datetime | None, progress: Progress) -> None:
         self._check_root()
@@ -148,6 +144,17 @@ class DirectoryStore(ArchiveStore):
 
     def _remove_older(self, name: str) -> None:
         """Nothing is left of what had the name before."""
+
+    def _files(self, prefix: str) -> Iterator[str]:
+        """Return the names of all files that begin with the prefix; only directories that can have some are read."""
+        top = prefix.rpartition("/")[0]
+        start = self.root / checked_name(top) if top else self.root
+        if not start.is_dir():
+            return
+        root = f"{self.root}{os.sep}"
+        for directory, _, files in os.walk(start, onerror=_raise):
+            within = f"{directory}{os.sep}".removeprefix(root)
+            yield from (name for file in files if (name := within + file).startswith(prefix))
 
     def _check_root(self) -> None:
         if not self.root.is_dir():
