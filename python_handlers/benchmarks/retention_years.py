@@ -88,9 +88,8 @@ def main() -> None:
     os.fsync = lambda descriptor: None  # type: ignore[assignment]  # a simulation need not wait for the disk
     with tempfile.TemporaryDirectory() as place:
         nights = []
-        for night in Years(Path(place), lines).nights(arguments.days):
-            if night.day % 5 == 0 or night.day == arguments.days - 1:
-                nights.append((night.day, by_stream(night.local), by_stream(_outside(night))))
+        for night in Years(Path(place), lines).nights(arguments.days, every=5):
+            nights.append((night.day, by_stream(night.local), by_stream(_outside(night))))
             if not (night.day + 1) % 100:
                 print(f"{night.day + 1} of {arguments.days} days", flush=True)
     arguments.output.write_text(drawn(nights), encoding="utf-8")

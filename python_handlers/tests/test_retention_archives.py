@@ -68,7 +68,9 @@ def test_a_file_is_backed_up_then_archived_then_gone(logs, clock, store):
     name = "security.log.20260102T020000Z"
     assert [path.name for path in local_logs(logs)] == [name]
     clock.now += DAY
+    assert run(logs, clock, store, dry_run=True) == {("backed up", name)}
     assert run(logs, clock, store) == {("backed up", name)}
+    assert run(logs, clock, store, dry_run=True) == set()
     clock.now += 29 * DAY
     assert run(logs, clock, store) == {("compressed", name), ("backed up", f"{name}.gz")}
     assert list(store.names("backups/")) == [f"backups/{HOST}/security/{name}.gz"]

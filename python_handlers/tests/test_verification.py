@@ -59,8 +59,8 @@ def clock():
     return Time(START + 40 * DAY)
 
 
-def kinds(logs, store=None, **options):
-    problems = verify(logs, archive=store, host=HOST, **options).problems
+def kinds(logs, store=None, now=START + 40 * DAY, **options):
+    problems = verify(logs, archive=store, host=HOST, clock=lambda: now, **options).problems
     return {(problem.kind, problem.name) for problem in problems}
 
 
@@ -104,7 +104,7 @@ def test_lines_that_were_cut_out(logs, number):
 
 
 def test_a_line_that_was_put_in(logs, clock, store):
-    path = rotated(logs)[-2]
+    path = rotated(logs)[-4]
     with path.open("ab") as file:
         file.write(b'{"@timestamp": "2026-02-08T02:00:00Z", "number": 999}\n')
     assert kinds(logs) == {("altered", path.name)}
@@ -113,6 +113,24 @@ def test_a_line_that_was_put_in(logs, clock, store):
     assert [(action.kind, action.file) for action in report.actions if action.kind == "failed"] == [
         ("failed", path.name)
     ]
+    assert kinds(logs) == {("altered", path.name)}
+
+
+def test_what_a_late_writer_wrote_is_noted_then_entered(logs, clock, store):
+    path = rotated(logs)[-1]
+    with path.open("ab") as file:
+        file.write(b'{"@timestamp": "2026-02-09T02:00:00Z", "number": 999}\n')
+    report = verify(logs, clock=clock)
+    assert report.problems == []
+    assert any("after its rotation" in note for note in report.notes)
+    assert kinds(logs, now=clock() + 3 * DAY) == {("altered", path.name)}
+    clock.now += DAY
+    assert manager(logs, clock, store).enforce_retention_policies().failures == 0
+    report = verify(logs, clock=lambda: clock() + 10 * DAY)
+    assert report.problems == []
+    assert "1 files got events after their rotation, within two days" in report.notes
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([b'{"@timestamp": "2026-02-09T02:00:00Z"}\n', *lines]))
     assert kinds(logs) == {("altered", path.name)}
 
 

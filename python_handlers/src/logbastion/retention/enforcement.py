@@ -67,8 +67,14 @@ class ClassEnforcement:
         self._dry_run = report.dry_run
         self._last_backup = upkeep.manifest.last_backup.get(policy.stream)
 
-    def enforce(self, files: list[Path]) -> None:
-        """Do what is due, for the files in the directory and for those that the manifest has elsewhere."""
+    def enforce(self, files: list[Path], states: list[LogState]) -> None:
+        """Do what is due.
+
+        Args:
+            files: of the class in the directory.
+            states: of the class in the manifest, as they were before the run.
+
+        """
         for path in files:
             try:
                 size = os.stat(path, follow_symlinks=False).st_size
@@ -79,9 +85,8 @@ class ClassEnforcement:
                 self._guarded(path.name, size, partial(self._rotate, path, size))
             else:
                 self._guarded(path.name, size, partial(self._keep, path, size))
-        for state in list(self._upkeep.manifest.logs.values()):
-            if state.last.stream == self._policy.stream:
-                self._look_after_copies(state)
+        for state in states:
+            self._look_after_copies(state)
 
     def _guarded(self, name: str, size: int, step: Callable[[], None]) -> None:
         try:
@@ -136,12 +141,17 @@ class ClassEnforcement:
 
     def _known(self, path: Path) -> tuple[Facts | None, Span | None]:
         """Return what is recorded of a file, and the times of its records; nothing is recorded in a dry run."""
-        if self._dry_run and self._upkeep.manifest.state_of(path.name) is None:
-            return None, span_of(path)
-        if os.stat(path, follow_symlinks=False).st_size == 0:
+        size = os.stat(path, follow_symlinks=False).st_size
+        if size == 0:
             return None, None
-        facts = self._upkeep.recorded(path) if not self._dry_run else None
-        return (facts, facts.span) if facts is not None else (None, span_of(path))
+        if not self._dry_run:
+            facts = self._upkeep.recorded(path)
+            return facts, facts.span
+        state = self._upkeep.manifest.state_of(path.name)
+        local = None if state is None else state.local
+        if local is None or (local.file, local.stored_bytes) != (path.name, size):
+            return None, span_of(path)
+        return local.facts, local.facts.span
 
     def _copy_outside(self, path: Path, facts: Facts | None, span: Span, age: timedelta) -> None:
         """Archive the file or back it up, when there is an archive and it is time."""

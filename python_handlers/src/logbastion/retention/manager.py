@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from logbastion.retention.enforcement import ClassEnforcement
 from logbastion.retention.last_run import FILE_NAME, LastRun, read_last_run, write_last_run
 from logbastion.retention.leftovers import leftovers
 from logbastion.retention.locking import DirectoryLockedError, alone_in
-from logbastion.retention.manifest import ARCHIVE_PREFIX, BACKUP_PREFIX, MANIFEST_FILE
+from logbastion.retention.manifest import ARCHIVE_PREFIX, BACKUP_PREFIX, MANIFEST_FILE, LogState
 from logbastion.retention.manifest_copies import MANIFEST_PREFIX, SEGMENT_FILE, ManifestCopies
 from logbastion.retention.policies import RETENTION_POLICIES, RetentionPolicy
 from logbastion.retention.report import ARCHIVED, DELETED, FAILED, LOCKED, UNKNOWN, Action, RetentionReport
@@ -127,9 +128,20 @@ class LogRetentionManager:
             held = self._held_streams()
             self._begin(report)
             files = self._files(report)
+            states: dict[str, list[LogState]] = {}
+            for state in self._upkeep.manifest.logs.values():
+                states.setdefault(state.last.stream, []).append(state)
             for name, policy in self.policies.items():
                 before = report.failures
-                self._enforce_policy(policy, files.get(policy.stream, []), policy.stream in held, report)
+                enforcement = ClassEnforcement(
+                    policy,
+                    self._upkeep,
+                    held=policy.stream in held,
+                    report=report,
+                    note=partial(self._note, report),
+                    clock=self._clock,
+                )
+                enforcement.enforce(files.get(policy.stream, []), states.get(policy.stream, []))
                 if dry_run:
                     continue
                 if report.failures > before:
@@ -227,12 +239,6 @@ class LogRetentionManager:
         if head.number:
             extra = {"event_type": HEAD_EVENT_TYPE, "entries": head.number, "head": head.spelled}
             self.logger.info("The manifest of the log files has %d entries", head.number, extra=extra)
-
-    def _enforce_policy(self, policy: RetentionPolicy, files: list[Path], held: bool, report: RetentionReport) -> None:
-        def note(action: Action) -> None:
-            self._note(report, action)
-
-        ClassEnforcement(policy, self._upkeep, held=held, report=report, note=note, clock=self._clock).enforce(files)
 
     def _held_streams(self) -> set[str]:
         try:

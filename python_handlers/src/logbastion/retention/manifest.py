@@ -141,6 +141,7 @@ class LogState:
         last: the last entry on the file, whichever copy it is on.
         rotated: when it was rotated or found.
         found: whether something else had rotated it.
+        sealed: whether a writer wrote to it after its rotation.
         local: on the one in the log directory.
         archived: on the one in the archive.
         backup: on the one among the backups.
@@ -150,6 +151,7 @@ class LogState:
     last: Entry
     rotated: str = ""
     found: bool = False
+    sealed: bool = False
     local: Entry | None = None
     archived: Entry | None = None
     backup: Entry | None = None
@@ -159,6 +161,7 @@ class LogState:
         self.last = entry
         if entry.action in (ROTATED, FOUND):
             self.rotated, self.found = entry.time, entry.action == FOUND
+        self.sealed = self.sealed or entry.action == SEALED
         after = None if entry.action == DELETED else entry
         if entry.action == RESTORED and entry.archive:
             return

@@ -34,9 +34,9 @@ from logbastion.retention.manifest import (
 )
 from logbastion.retention.spans import Span, span_of
 
-# A writer that was stopped between looking at the file and writing to it is a matter of moments; the next daily run is
-# the first that can see what it wrote.
-_LATE_WRITERS: Final = timedelta(days=2)
+LATE_WRITERS: Final = timedelta(days=2)
+"""A writer that was stopped between looking at the file and writing to it is a matter of moments; the next daily run is
+the first that enters what it wrote."""
 
 _ALTERED: Final = "its content is not what the manifest says: it was altered. `logbastion verify` says more"
 
@@ -220,14 +220,7 @@ class Upkeep:
         return last.facts
 
     def _grown(self, path: Path, state: LogState, local: Entry, size: int) -> Facts:
-        recently = bool(state.rotated) and self._clock() - as_time(state.rotated) <= _LATE_WRITERS
-        if (
-            size > local.stored_bytes
-            and recently
-            and local.action in (ROTATED, FOUND, SEALED)
-            and not is_compressed(path.name)
-            and count_content(path, local.content_bytes).digest.hexdigest() == local.content_sha256
-        ):
+        if size > local.stored_bytes and grew_after_rotation(path, state, local, self._clock()):
             facts = self._facts_of(path)
             more = facts.events - local.events
             self._enter(SEALED, path.name, facts, f"a writer that had it open wrote {more} more events")
@@ -251,3 +244,22 @@ class Upkeep:
 
     def _enter(self, action: str, file: str, facts: Facts, reason: str, archive: str = "") -> Entry:
         return self.manifest.append(action, file, facts, reason, time=self._clock(), archive=archive)
+
+
+def grew_after_rotation(path: Path, state: LogState, local: Entry, now: datetime) -> bool:
+    """Return whether a file begins as it was entered and got more since, within :data:`LATE_WRITERS` of its rotation.
+
+    Args:
+        path: of the file, which is larger than was entered.
+        state: of it.
+        local: the entry on it.
+        now: with a time zone.
+
+    """
+    return (
+        bool(state.rotated)
+        and now - as_time(state.rotated) <= LATE_WRITERS
+        and local.action in (ROTATED, FOUND, SEALED)
+        and not is_compressed(path.name)
+        and count_content(path, local.content_bytes).digest.hexdigest() == local.content_sha256
+    )

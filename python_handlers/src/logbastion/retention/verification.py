@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from logbastion.retention.facts import facts_of_stream, stored_digest
 from logbastion.retention.leftovers import leftovers
 from logbastion.retention.manifest import MANIFEST_FILE, Entry, Head, LogState, Manifest, as_sha256
 from logbastion.retention.manifest_copies import ManifestCopies
+from logbastion.retention.upkeep import grew_after_rotation
 
 HEAD_EVENT_TYPE: Final = "log_manifest_head"
 """``event_type`` of the event that names the head of the chain in its fields ``entries`` and ``head``."""
@@ -80,7 +82,7 @@ def verify(
     archive: ArchiveStore | None = None,
     host: str = "",
     expected_head: str = "",
-    on_file: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     progress: Progress = no_progress,
 ) -> VerificationReport:
     """Compare the log files of a directory, and their copies in the archive, with the manifest.
@@ -91,14 +93,14 @@ def verify(
         host: under whose name they are there.
         expected_head: a head that the chain must have, from another place: the field ``head`` of an event, or SHA-256
             as hexadecimal digits.
-        on_file: is called with each name before it is read.
+        clock: returns the time, with a time zone.
         progress: is called with numbers of bytes that came from the archive.
 
     Raises:
         OSError: the manifest or the directory cannot be read.
 
     """
-    return _Verification(directory, archive, host, on_file, progress).run(expected_head)
+    return _Verification(directory, archive, host, clock, progress).run(expected_head)
 
 
 class _Verification:
@@ -107,11 +109,11 @@ class _Verification:
         directory: Path,
         archive: ArchiveStore | None,
         host: str,
-        on_file: Callable[[str], None],
+        clock: Callable[[], datetime],
         progress: Progress,
     ) -> None:
         self._directory, self._archive, self._host = directory, archive, host
-        self._on_file, self._progress = on_file, progress
+        self._clock, self._progress = clock, progress
         self._manifest = Manifest(directory / MANIFEST_FILE)
         self._report = VerificationReport(str(directory))
 
@@ -127,6 +129,8 @@ class _Verification:
             self._check_copies_of_manifest(self._archive)
         elif copies := sum(1 for state in manifest.logs.values() if state.archived or state.backup):
             report.notes.append(f"copies of {copies} files are in the archive and were not looked at")
+        if sealed := sum(1 for state in manifest.logs.values() if state.sealed):
+            report.notes.append(f"{sealed} files got events after their rotation, within two days")
         if late := sum(1 for state in manifest.logs.values() if state.found):
             report.notes.append(f"{late} files had been rotated by something else; what was before is not known")
         return report
@@ -147,14 +151,13 @@ class _Verification:
 
     def _check_state(self, state: LogState) -> None:
         if state.local is not None:
-            self._check_local(state.local)
+            self._check_local(state, state.local)
         for entry in (state.archived, state.backup):
             if entry is not None and self._archive is not None:
                 self._check_copy(self._archive, entry)
 
-    def _check_local(self, entry: Entry) -> None:
+    def _check_local(self, state: LogState, entry: Entry) -> None:
         path = self._directory / entry.file
-        self._on_file(entry.file)
         try:
             digest, size = stored_digest(path)
             if (digest, size) == (entry.stored_sha256, entry.stored_bytes):
@@ -163,6 +166,13 @@ class _Verification:
                 if (content, events) != (entry.content_sha256, entry.events):
                     self._problem(ALTERED, entry.file, "its compressed content is not what the manifest says")
                 self._report.files += 1
+                return
+            if size > entry.stored_bytes and grew_after_rotation(path, state, entry, self._clock()):
+                self._report.files += 1
+                self._report.notes.append(
+                    f"{entry.file} got {size - entry.stored_bytes} bytes after its rotation, which a writer may do "
+                    "that still had it open; the next run enters them"
+                )
                 return
         except FileNotFoundError:
             self._problem(MISSING, entry.file, f"the manifest has it, {entry.action} on {entry.time[:10]}")
@@ -175,7 +185,6 @@ class _Verification:
         self._problem(ALTERED, entry.file, f"it has {what} than were entered on {entry.time[:10]}")
 
     def _check_copy(self, archive: ArchiveStore, entry: Entry) -> None:
-        self._on_file(entry.archive)
         try:
             archive.verify(entry.archive, entry.stored_sha256, progress=self._progress)
             self._report.copies += 1
