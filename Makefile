@@ -84,7 +84,18 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	INCIDENT_LINES=20000 $(PACKAGE_TESTS) -k eight_workers
+	@$(MAKE) --no-print-directory test-archives-long
 	@$(MAKE) --no-print-directory test-alert-mutations
+
+.PHONY: test-archives-long retention-picture
+test-archives-long: venv build/versitygw/versitygw ## Archives on a real S3 server, 2600 simulated nights, 200 000 lines through rotations (some minutes; needs Go 1.25)
+	S3_SERVER=$(CURDIR)/build/versitygw/versitygw $(PACKAGE_TESTS) -k archives_s3
+	RETENTION_DAYS=2600 RETENTION_LINES=200000 $(PACKAGE_TESTS) -o timeout=3600 -k 'simulated_nights or four_writers_lose or four_processes_lose'
+
+# Two minutes of compiling; go.sum says what it is made of.
+build/versitygw/versitygw: python_handlers/tests/versitygw/go.sum
+	@mkdir -p build/versitygw
+	cd python_handlers/tests/versitygw && GOFLAGS=-mod=readonly go build -o $(CURDIR)/$@ github.com/versity/versitygw/cmd/versitygw
 
 test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (MUTATIONS="--alert NAME" tries a part)
 	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool $(MUTATIONS)
@@ -102,6 +113,8 @@ dashboards: venv ## Make what Kibana imports (elk_templates/dashboards/built) fr
 
 dashboard-previews: venv ## Draw docs/dashboards/*.png from what the example logs, in a real Elasticsearch (a minute or two)
 	PYTHONPATH=python_handlers/src $(PYTHON) -m tests.dashboards.preview
+retention-picture: venv ## Draw how much room log files take over 2600 simulated days: docs/log-disk-use.svg (some minutes)
+	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.retention_years --output ../docs/log-disk-use.svg
 
 alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, pages, the dashboard for Grafana, the index of the runbooks
 	$(PYTHON) alertmanager/generate.py

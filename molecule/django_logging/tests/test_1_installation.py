@@ -24,6 +24,7 @@ def owner_and_mode(host, path):
         ("/etc/django-app/logging/pseudonym-keys", "root", "django-app", 0o640),
         ("/etc/django-app/logging/incidents_password", "root", "django-app", 0o640),
         ("/etc/django-app/logging/security_page_password", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/archive.env", "root", "django-app", 0o640),
         ("/etc/django-app/logging/certs", "root", "django-app", 0o750),
         ("/etc/django-app/logging/certs/ca.crt", "root", "django-app", 0o644),
         ("/etc/django-app/logging/certs/client.crt", "root", "django-app", 0o644),

@@ -73,6 +73,15 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
             "django_logging_security_page_elasticsearch must hold destinations such as logs.example.org:9200",
         ),
         "retention time": ({"retention_time": "2 a.m."}, "must be hours and minutes in quotes"),
+        "archive": ({"archive": "https://archive"}, "must be an absolute path or s3://bucket/prefix"),
+        "missing archive": (
+            {"archive": "/no/such/archive"},
+            "which is no directory on this host. Mount its file system",
+        ),
+        "half credentials": (
+            {"archive": "s3://a", "archive_access_key": "key"},
+            "belong together. Set both, or neither",
+        ),
         "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
         "application": (
             {"application": "../app"},
@@ -127,6 +136,32 @@ def test_without_an_alertmanager_there_is_no_password(bookworm, run_playbook):
     assert "ALERTMANAGER" not in bookworm.file("/etc/django-app/logging.env").content_string
     assert not run_playbook(limit=HOST).failed
     assert bookworm.file(path).exists
+
+
+def test_old_files_go_to_an_archive_and_come_back(bookworm, run_playbook):
+    archive, logs = "/srv/archive", "/var/log/django-app"
+    bookworm.check_output(f"install --directory --owner=django-app --group=django-app --mode=0750 {archive}")
+    run = run_playbook(limit=HOST, variables={"django_logging_archive": archive})
+    assert not run.failed, run.output
+    line = '{"@timestamp": "\'$(date -u -d "400 days ago" +%FT%TZ)\'", "number": 1}'
+    bookworm.check_output("runuser -u django-app -- sh -c %s", f"echo '{line}' > {logs}/security.log-20200101")
+    bookworm.check_output("systemctl start django-app-log-retention.service")
+    assert not bookworm.file(f"{logs}/security.log-20200101").exists
+    archived = f"{archive}/archive/{HOST}/security/security.log-20200101.gz"
+    assert bookworm.file(archived).mode == 0o640
+    settings = "set -a; . /etc/django-app/logging.env; . /etc/django-app/logging/archive.env"
+    command = f"{settings}; exec /opt/django-app/venv/bin/logbastion"
+    bookworm.check_output("runuser -u django-app -- sh -c %s", f"{command} verify")
+    bookworm.check_output("runuser -u django-app -- sh -c %s", f"{command} restore security.log-20200101")
+    assert "number" in bookworm.check_output(f"zcat {logs}/security.log-20200101.gz")
+    # An archive that is not mounted does not keep the other files from being looked after.
+    bookworm.check_output(f"mv {archive} {archive}.away")
+    assert bookworm.run("systemctl start django-app-log-retention.service").rc != 0
+    assert "the file system" in bookworm.check_output("journalctl --unit=django-app-log-retention --lines=20")
+    bookworm.check_output(f"mv {archive}.away {archive} && systemctl start django-app-log-retention.service")
+    run = run_playbook(limit=HOST)
+    assert not run.failed, run.output
+    assert "LOGBASTION_ARCHIVE" not in bookworm.file("/etc/django-app/logging/archive.env").content_string
 
 
 def test_misspelt_variable_is_refused(run_playbook):
