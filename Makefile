@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-ingest bench-detection bench-incidents
+.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-ingest bench-detection bench-incidents
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -35,7 +35,7 @@ down: venv ## Remove the lab's hosts, network and secrets (the cache of download
 
 test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
 	@# The package's tests mostly wait, so they run beside the scenarios.
-	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages
+	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages test-elasticsearch
 	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
@@ -58,6 +58,9 @@ test-pythons: venv ## The package's quick tests under each Python (3.10 to 3.14)
 
 test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Prometheus, looked at in Chromium; photographs in build/pages
 	$(PYTHON) -m pytest -q tests/pages
+
+test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
+	$(PYTHON) -m pytest -q tests/elasticsearch
 
 test-roles: venv ## A molecule scenario for each role but logstash, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)

@@ -90,8 +90,7 @@ def _sha256(path: Path) -> str:
 
 
 def _build(distribution: Path, scratch: Path, target: Path, *, version: str) -> None:
-    run(["unzip", "-q", distribution, "-d", scratch], what="Unpacking Elasticsearch")
-    unpacked = scratch / f"elasticsearch-{settings.ELASTICSEARCH_VERSION}"
+    unpacked = _unpack(distribution, scratch)
     root = scratch / "root"
     home = root / "usr/share/elasticsearch"
     home.mkdir(parents=True)
@@ -99,7 +98,6 @@ def _build(distribution: Path, scratch: Path, target: Path, *, version: str) -> 
         shutil.move(unpacked / name, home / name)
     for license_file in unpacked.glob("*.txt"):
         shutil.move(license_file, home / license_file.name)
-    _drop_other_platforms(home)
     (home / "jdk").symlink_to("/usr/lib/jvm/default-java")
     _use_etc_default(home / "bin/elasticsearch-env")
     _build_plugin(home, scratch)
@@ -126,6 +124,26 @@ def _build(distribution: Path, scratch: Path, target: Path, *, version: str) -> 
     run(
         ["dpkg-deb", "--build", "--root-owner-group", "-Znone", root, target], what="Building the Elasticsearch package"
     )
+
+
+def unpack_home(home: Path) -> None:
+    """Put Elasticsearch with the lab's plugin into the directory `home`, which must not exist: programs, libraries and `config`.
+
+    Raises:
+        LabError: when the download is not what it should be, or a tool fails.
+    """
+    distribution = ensure_distribution()
+    with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
+        unpacked = _unpack(distribution, Path(scratch))
+        _build_plugin(unpacked, Path(scratch))
+        unpacked.rename(home)
+
+
+def _unpack(distribution: Path, scratch: Path) -> Path:
+    run(["unzip", "-q", distribution, "-d", scratch], what="Unpacking Elasticsearch")
+    unpacked = scratch / f"elasticsearch-{settings.ELASTICSEARCH_VERSION}"
+    _drop_other_platforms(unpacked)
+    return unpacked
 
 
 def _place(source: Path, target: Path) -> None:
