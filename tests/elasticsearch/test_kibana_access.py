@@ -1,0 +1,238 @@
+"""What the role kibana makes in Elasticsearch, made by the role's own tasks in a real one: the service account's token, roles and users, and what each may."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from lab import settings
+from lab.elasticsearch_process import Node
+
+STREAMS = ("application", "security", "audit", "performance", "debug")
+PEOPLE = {
+    "ada": "log_developer", "grace": "log_operator", "mary": "log_security_officer", "ruth": "log_privacy_officer",
+}  # fmt: skip
+READS = {
+    "ada": {"application", "performance", "debug"}, "grace": {"application", "performance", "debug"}, "mary": {"security", "audit"}, "ruth": {"audit"},
+}  # fmt: skip
+PLAYBOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: kibana, tasks_from: "{{ part }}"}
+      loop: [service_token, access]
+      loop_control: {loop_var: part}
+"""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The role's tasks for Elasticsearch, run on this machine against the node of the tests."""
+
+    node: Node
+    directory: Path
+
+    @property
+    def passwords(self) -> Path:
+        return self.directory / "secrets/passwords"
+
+    def run(self, *options: str, **variables: Any) -> tuple[str, int]:
+        """Return what ansible-playbook printed, and how many tasks changed something."""
+        given = {
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "logbastion_secrets_directory": str(self.directory / "secrets"),
+            "kibana_elasticsearch_urls": [self.node.url],
+            "kibana_elastic_password": self.node.passwords["elastic"],
+            "kibana_space": "school",
+            "kibana_users": [{"name": name, "roles": [role]} for name, role in PEOPLE.items()],
+            "__kibana_certificates_directory": str(self.node.directory),
+        }
+        playbook = self.directory / "playbook.yml"
+        playbook.write_text(PLAYBOOK)
+        done = subprocess.run(
+            [
+                "ansible-playbook",
+                "--inventory",
+                "localhost,",
+                "--extra-vars",
+                json.dumps(given | variables),
+                *options,
+                str(playbook),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=settings.PROJECT_ROOT,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(settings.PROJECT_ROOT / "ansible.cfg")},
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output
+        return output, sum(int(count) for count in re.findall(r"changed=(\d+)", output))
+
+    def ask(self, name: str, method: str, path: str, body: Any = None) -> requests.Response:
+        """Ask Elasticsearch as one of the people, with the first password."""
+        password = (self.passwords / f"kibana_user.{name}").read_text().strip()
+        return self.node.call(method, path, body, user=name, password=password)
+
+
+@pytest.fixture(scope="module")
+def deployment(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    made = Deployment(node, tmp_path_factory.mktemp("kibana"))
+    made.directory.joinpath("secrets").mkdir(mode=0o700)
+    output, changed = made.run("-v", "--diff")
+    assert changed == 4, output  # the token, the directory and the file for it; roles and users are one
+    secrets = [file.read_text().strip() for file in made.passwords.iterdir()]
+    assert len(secrets) == len(PEOPLE) + 1
+    assert [secret for secret in (*secrets, node.passwords["elastic"]) if secret in output] == []
+    return made
+
+
+@pytest.fixture
+def token(deployment: Deployment) -> Callable[[], str]:
+    return lambda: (deployment.passwords / "kibana_service_token.localhost").read_text().strip()
+
+
+def who(node: Node, token: str) -> requests.Response:
+    return requests.get(
+        f"{node.url}/_security/_authenticate",
+        headers={"Authorization": f"Bearer {token}"},
+        verify=str(node.ca_file),
+        timeout=30,
+    )
+
+
+def test_token_is_that_of_the_service_account_and_closed(deployment, token):
+    assert who(deployment.node, token()).json()["username"] == "elastic/kibana"
+    assert (deployment.passwords / "kibana_service_token.localhost").stat().st_mode & 0o777 == 0o600
+
+
+def test_second_run_changes_nothing(deployment):
+    before = (deployment.passwords / "kibana_service_token.localhost").read_text()
+    output, changed = deployment.run()
+    assert changed == 0, output
+    assert (deployment.passwords / "kibana_service_token.localhost").read_text() == before
+
+
+def test_a_token_that_was_deleted_or_lost_is_made_anew_and_the_old_one_is_worth_nothing(deployment, token):
+    for lose in (
+        lambda: deployment.node.asked(
+            "DELETE", "/_security/service/elastic/kibana/credential/token/logbastion-localhost"
+        ),
+        (deployment.passwords / "kibana_service_token.localhost").unlink,
+    ):
+        old = token()
+        lose()
+        deployment.run()
+        assert token() != old
+        assert who(deployment.node, old).status_code == 401
+        assert who(deployment.node, token()).status_code == 200
+    found = deployment.node.asked("GET", "/_security/service/elastic/kibana/credential")["tokens"]
+    assert list(found) == ["logbastion-localhost"]
+
+
+def test_each_reads_the_streams_of_the_role_and_no_other(deployment, environment):
+    for number, stream in enumerate(STREAMS):
+        document = {"@timestamp": "2026-01-01T00:00:00Z", "message": f"number {number}"}
+        deployment.node.asked("POST", f"/logs-django.{stream}-{environment}/_doc?refresh=true", document)
+    for name, streams in READS.items():
+        found = {
+            stream
+            for stream in STREAMS
+            if deployment.ask(name, "GET", f"/logs-django.{stream}-{environment}/_search").status_code == 200
+        }
+        assert found == streams, name
+        counted = deployment.ask(name, "GET", f"/logs-django.*-{environment}/_search").json()["hits"]["total"]["value"]
+        assert counted == len(streams), name
+
+
+def test_nobody_writes_deletes_or_makes_users(deployment, environment):
+    index = f"logs-django.audit-{environment}"
+    deployment.node.asked("POST", f"/{index}/_doc?refresh=true", {"@timestamp": "2026-01-01T00:00:00Z"})
+    for name in PEOPLE:
+        for method, path, body in (
+            ("POST", f"/{index}/_doc", {"@timestamp": "2026-01-01T00:00:00Z"}),
+            ("DELETE", f"/{index}", None),
+            ("PUT", "/_security/user/mallory", {"password": "mallory-mallory", "roles": ["superuser"]}),
+            ("PUT", "/_cluster/settings", {"persistent": {"action.auto_create_index": "false"}}),
+            ("GET", "/.kibana*/_search", None),
+        ):
+            answer = deployment.ask(name, method, path, body)
+            empty = path.startswith("/.kibana") and answer.ok and answer.json()["hits"]["total"]["value"] == 0
+            assert answer.status_code == 403 or empty, (name, method, path, answer.text)
+
+
+def test_operator_sees_health_and_sizes_of_all_streams_without_their_events(deployment, environment):
+    index = f"logs-django.security-{environment}"
+    deployment.node.asked("POST", f"/{index}/_doc?refresh=true", {"@timestamp": "2026-01-01T00:00:00Z"})
+    assert deployment.ask("grace", "GET", "/_cluster/health").json()["status"] in ("yellow", "green")
+    assert deployment.ask("grace", "GET", f"/{index}/_stats").json()["_all"]["total"]["docs"]["count"] == 1
+    assert deployment.ask("grace", "GET", f"/{index}/_search").status_code == 403
+    assert deployment.ask("ada", "GET", "/_cluster/health").status_code == 403
+
+
+def test_each_reads_dashboards_in_the_space_and_changes_nothing(deployment):
+    """As Kibana does it: it registers what a privilege stands for, and asks whether somebody has it."""
+    actions = {
+        "feature_dashboard.read": ["login:", "saved_object:dashboard/get"],
+        "feature_dashboard.all": ["login:", "saved_object:dashboard/get", "saved_object:dashboard/update"],
+        "feature_discover.read": ["login:", "app:discover"],
+        "feature_dev_tools.read": ["login:", "api:console"],
+        "space_all": ["login:", "saved_object:dashboard/get", "saved_object:dashboard/update", "api:console"],
+    }
+    registered = {
+        name: {"application": "kibana-.kibana", "name": name, "actions": listed, "metadata": {}}
+        for name, listed in actions.items()
+    }
+    deployment.node.asked("PUT", "/_security/privilege", {"kibana-.kibana": registered})
+    wanted = {
+        "login:", "app:discover", "api:console", "saved_object:dashboard/get", "saved_object:dashboard/update",
+    }  # fmt: skip
+    question = {
+        "application": [
+            {
+                "application": "kibana-.kibana",
+                "resources": ["space:school", "space:default"],
+                "privileges": sorted(wanted),
+            }
+        ]
+    }
+    for name in PEOPLE:
+        found = deployment.ask(name, "POST", "/_security/user/_has_privileges", question).json()["application"]
+        spaces = found["kibana-.kibana"]
+        allowed = {action for action, granted in spaces["space:school"].items() if granted}
+        console = {"api:console"} if name == "grace" else set()
+        assert allowed == {"login:", "app:discover", "saved_object:dashboard/get"} | console, name
+        assert not any(spaces["space:default"].values()), name
+
+
+def test_a_password_that_somebody_has_changed_stays_and_a_role_is_put_back(deployment):
+    changed = "changed by herself 1"
+    answer = deployment.ask("mary", "POST", "/_security/user/_password", {"password": changed})
+    assert answer.status_code == 200, answer.text
+    assert deployment.run()[1] == 0
+    assert deployment.node.call("GET", "/_security/_authenticate", user="mary", password=changed).status_code == 200
+    kept = {"roles": ["superuser"], "full_name": "Mary", "enabled": True}
+    deployment.node.asked("PUT", "/_security/user/mary", kept)
+    told = deployment.run("--check", "--diff")[0]
+    assert "superuser" in told
+    assert deployment.node.asked("GET", "/_security/user/mary")["mary"]["roles"] == ["superuser"]
+    deployment.run()
+    found = deployment.node.asked("GET", "/_security/user/mary")["mary"]
+    assert (found["roles"], found["full_name"]) == (["log_security_officer"], "Mary")
+    assert deployment.node.call("GET", "/_security/_authenticate", user="mary", password=changed).status_code == 200
+
+
+def test_an_account_that_was_switched_off_stays_so(deployment):
+    deployment.node.asked("PUT", "/_security/user/ruth/_disable")
+    people = [{"name": name, "roles": [role, "log_developer"]} for name, role in PEOPLE.items()]
+    deployment.run(kibana_users=people)
+    found = deployment.node.asked("GET", "/_security/user/ruth")["ruth"]
+    assert (found["enabled"], sorted(found["roles"])) == (False, ["log_developer", "log_privacy_officer"])
