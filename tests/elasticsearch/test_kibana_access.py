@@ -1,10 +1,11 @@
 """What the role kibana makes in Elasticsearch, made by the role's own tasks in a real one: the service account's token, roles and users, and what each may."""
 
+import importlib.util
 import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ PEOPLE = {
 READS = {
     "ada": {"application", "performance", "debug"}, "grace": {"application", "performance", "debug"}, "mary": {"security", "audit"}, "ruth": {"audit"},
 }  # fmt: skip
+HOSTS = ("kibana1.example.org", "kibana2.example.org")
 PLAYBOOK = """
-- hosts: localhost
+- hosts: all
   connection: local
   gather_facts: false
   tasks:
@@ -44,6 +46,12 @@ class Deployment:
     def passwords(self) -> Path:
         return self.directory / "secrets/passwords"
 
+    def token_file(self, host: str) -> Path:
+        return self.passwords / f"kibana_service_token.{host}"
+
+    def token(self, host: str) -> str:
+        return self.token_file(host).read_text().strip()
+
     def run(self, *options: str, **variables: Any) -> tuple[str, int]:
         """Return what ansible-playbook printed, and how many tasks changed something."""
         given = {
@@ -61,7 +69,7 @@ class Deployment:
             [
                 "ansible-playbook",
                 "--inventory",
-                "localhost,",
+                f"{','.join(HOSTS)},",
                 "--extra-vars",
                 json.dumps(given | variables),
                 *options,
@@ -88,16 +96,12 @@ def deployment(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Deployme
     made = Deployment(node, tmp_path_factory.mktemp("kibana"))
     made.directory.joinpath("secrets").mkdir(mode=0o700)
     output, changed = made.run("-v", "--diff")
-    assert changed == 4, output  # the token, the directory and the file for it; roles and users are one
+    # The tokens and their files, the directory for them, roles and users.
+    assert changed == 2 * len(HOSTS) + 2, output
     secrets = [file.read_text().strip() for file in made.passwords.iterdir()]
-    assert len(secrets) == len(PEOPLE) + 1
+    assert len(secrets) == len(PEOPLE) + len(HOSTS)
     assert [secret for secret in (*secrets, node.passwords["elastic"]) if secret in output] == []
     return made
-
-
-@pytest.fixture
-def token(deployment: Deployment) -> Callable[[], str]:
-    return lambda: (deployment.passwords / "kibana_service_token.localhost").read_text().strip()
 
 
 def who(node: Node, token: str) -> requests.Response:
@@ -109,33 +113,30 @@ def who(node: Node, token: str) -> requests.Response:
     )
 
 
-def test_token_is_that_of_the_service_account_and_closed(deployment, token):
-    assert who(deployment.node, token()).json()["username"] == "elastic/kibana"
-    assert (deployment.passwords / "kibana_service_token.localhost").stat().st_mode & 0o777 == 0o600
+def test_each_host_has_a_token_of_the_service_account_in_a_closed_file(deployment):
+    tokens = [deployment.token(host) for host in HOSTS]
+    assert [who(deployment.node, token).json()["username"] for token in tokens] == ["elastic/kibana"] * len(HOSTS)
+    assert len(set(tokens)) == len(HOSTS)
+    assert {deployment.token_file(host).stat().st_mode & 0o777 for host in HOSTS} == {0o600}
 
 
 def test_second_run_changes_nothing(deployment):
-    before = (deployment.passwords / "kibana_service_token.localhost").read_text()
+    before = [deployment.token(host) for host in HOSTS]
     output, changed = deployment.run()
     assert changed == 0, output
-    assert (deployment.passwords / "kibana_service_token.localhost").read_text() == before
+    assert [deployment.token(host) for host in HOSTS] == before
 
 
-def test_a_token_that_was_deleted_or_lost_is_made_anew_and_the_old_one_is_worth_nothing(deployment, token):
-    for lose in (
-        lambda: deployment.node.asked(
-            "DELETE", "/_security/service/elastic/kibana/credential/token/logbastion-localhost"
-        ),
-        (deployment.passwords / "kibana_service_token.localhost").unlink,
-    ):
-        old = token()
-        lose()
-        deployment.run()
-        assert token() != old
-        assert who(deployment.node, old).status_code == 401
-        assert who(deployment.node, token()).status_code == 200
-    found = deployment.node.asked("GET", "/_security/service/elastic/kibana/credential")["tokens"]
-    assert list(found) == ["logbastion-localhost"]
+def test_a_token_that_was_deleted_or_lost_is_made_anew_and_the_old_one_is_worth_nothing(deployment):
+    tokens = "/_security/service/elastic/kibana/credential"
+    old = [deployment.token(host) for host in HOSTS]
+    deployment.node.asked("DELETE", f"{tokens}/token/logbastion-kibana1_example_org")
+    deployment.token_file(HOSTS[1]).unlink()
+    deployment.run()
+    assert [who(deployment.node, token).status_code for token in old] == [401, 401]
+    assert [who(deployment.node, deployment.token(host)).status_code for host in HOSTS] == [200, 200]
+    found = deployment.node.asked("GET", tokens)["tokens"]
+    assert sorted(found) == ["logbastion-kibana1_example_org", "logbastion-kibana2_example_org"]
 
 
 def test_each_reads_the_streams_of_the_role_and_no_other(deployment, environment):
@@ -213,26 +214,44 @@ def test_each_reads_dashboards_in_the_space_and_changes_nothing(deployment):
         assert not any(spaces["space:default"].values()), name
 
 
-def test_a_password_that_somebody_has_changed_stays_and_a_role_is_put_back(deployment):
+@pytest.fixture
+def bring(node):
+    """Write users as the role does, through its module but without a run of Ansible."""
+    role = settings.PROJECT_ROOT / "roles/log_store"
+    for name, file in (
+        ("ansible.module_utils.store_objects", "module_utils/store_objects.py"),
+        ("log_store", "library/log_store.py"),
+    ):
+        spec = importlib.util.spec_from_file_location(name, role / file)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    api = module.Api(node.url, str(node.ca_file), "elastic", node.passwords["elastic"], 30)
+
+    def write(name, *roles, check=False):
+        user = {"name": name, "password": "not her password", "roles": list(roles), "update_password": "on_create"}
+        return module.load(api, {"objects": [], "users": [user], "roll_over": False}, check=check)
+
+    return write
+
+
+def test_a_password_that_somebody_has_changed_stays_and_a_role_is_put_back(deployment, bring):
     changed = "changed by herself 1"
     answer = deployment.ask("mary", "POST", "/_security/user/_password", {"password": changed})
     assert answer.status_code == 200, answer.text
-    assert deployment.run()[1] == 0
-    assert deployment.node.call("GET", "/_security/_authenticate", user="mary", password=changed).status_code == 200
-    kept = {"roles": ["superuser"], "full_name": "Mary", "enabled": True}
-    deployment.node.asked("PUT", "/_security/user/mary", kept)
-    told = deployment.run("--check", "--diff")[0]
-    assert "superuser" in told
+    assert bring("mary", "log_security_officer")["changed"] is False
+    deployment.node.asked("PUT", "/_security/user/mary", {"roles": ["superuser"], "full_name": "Mary"})
+    told = bring("mary", "log_security_officer", check=True)["diff"]["before"]
+    assert told == {"user mary": {"roles": ["superuser"]}}
     assert deployment.node.asked("GET", "/_security/user/mary")["mary"]["roles"] == ["superuser"]
-    deployment.run()
+    assert bring("mary", "log_security_officer")["written"] == ["user mary"]
     found = deployment.node.asked("GET", "/_security/user/mary")["mary"]
     assert (found["roles"], found["full_name"]) == (["log_security_officer"], "Mary")
     assert deployment.node.call("GET", "/_security/_authenticate", user="mary", password=changed).status_code == 200
 
 
-def test_an_account_that_was_switched_off_stays_so(deployment):
+def test_an_account_that_was_switched_off_stays_so(deployment, bring):
     deployment.node.asked("PUT", "/_security/user/ruth/_disable")
-    people = [{"name": name, "roles": [role, "log_developer"]} for name, role in PEOPLE.items()]
-    deployment.run(kibana_users=people)
+    bring("ruth", "log_privacy_officer", "log_developer")
     found = deployment.node.asked("GET", "/_security/user/ruth")["ruth"]
     assert (found["enabled"], sorted(found["roles"])) == (False, ["log_developer", "log_privacy_officer"])
+    assert deployment.ask("ruth", "GET", "/_security/_authenticate").status_code == 401
