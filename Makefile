@@ -62,7 +62,7 @@ test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Promethe
 test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
 	$(PYTHON) -m pytest -q tests/elasticsearch
 
-test-roles: venv ## A molecule scenario for each role but logstash, on Debian 12 and 13; two at a time
+test-roles: venv ## A molecule scenario for each role but logstash and kibana, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%:
@@ -76,7 +76,7 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash (more than an hour)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenarios logstash and kibana (more than an hour)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes

@@ -120,6 +120,27 @@ def test_each_host_has_a_token_of_the_service_account_in_a_closed_file(deploymen
     assert {deployment.token_file(host).stat().st_mode & 0o777 for host in HOSTS} == {0o600}
 
 
+def test_the_service_account_keeps_kibanas_objects_and_reads_no_stream(deployment, environment):
+    def ask(method: str, path: str, body: Any = None) -> int:
+        authorization = {"Authorization": f"Bearer {deployment.token(HOSTS[0])}"}
+        answer = requests.request(
+            method,
+            f"{deployment.node.url}{path}",
+            json=body,
+            headers=authorization,
+            verify=str(deployment.node.ca_file),
+            timeout=30,
+        )
+        return answer.status_code
+
+    for stream in STREAMS:
+        index = f"logs-django.{stream}-{environment}"
+        deployment.node.asked("POST", f"/{index}/_doc?refresh=true", {"@timestamp": "2026-01-01T00:00:00Z"})
+        assert ask("GET", f"/{index}/_search") == 403, stream
+        assert ask("POST", f"/{index}/_doc", {"@timestamp": "2026-01-01T00:00:00Z"}) == 403, stream
+    assert ask("PUT", f"/.kibana_tests_{environment}/_doc/1", {"type": "dashboard"}) == 201
+
+
 def test_second_run_changes_nothing(deployment):
     before = [deployment.token(host) for host in HOSTS]
     output, changed = deployment.run()
