@@ -152,6 +152,27 @@ def test_what_somebody_changed_is_told_by_check_and_put_back(run_playbook, secre
     name = "kibana-trixie"
     kibana = StandInForKibana(name, 5601, secrets_directory / "certificates/ca/ca.crt", ("elastic", secret("elastic")))
     before = kibana.objects()["dashboard:logbastion-sample"]
+    changed = {**before, "attributes": {**before["attributes"], "title": "Changed by hand"}}
+    form = {"file": ("changed.ndjson", json.dumps(changed))}
+    answer = kibana.send("POST", "/s/school/api/saved_objects/_import?overwrite=true", files=form)
+    assert answer.json()["success"] is True, answer.text
+    told = run_playbook("--check", "--diff", playbook="kibana.yml", limit=name)
+    assert not told.failed, told.output
+    assert "Changed by hand" in told.output
+    assert kibana.objects()["dashboard:logbastion-sample"]["attributes"]["title"] == "Changed by hand"
+    run = run_playbook(playbook="kibana.yml", limit=name)
+    assert not run.failed, run.output
+    assert run.changed == 1, run.output
+    assert kibana.objects()["dashboard:logbastion-sample"]["attributes"]["title"] == "Sample"
+
+
+def test_new_certificate_and_new_secret_restart_it_and_no_secret_is_shown(run_playbook, secret):
+    name = "kibana-trixie"
+
+    def process():
+        return hosts.execute(name, "systemctl", "show", "--value", "--property=MainPID", SERVICE).strip()
+
+    before = process()
     changed = {
         "kibana_keystore_entries": {"my.secret": "12345678901234567890"},
         "certificates_extra_names": ["other.example.org"],
