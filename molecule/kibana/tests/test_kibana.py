@@ -196,22 +196,38 @@ def test_new_certificate_and_new_secret_restart_it_and_no_secret_is_shown(run_pl
     wait_for(lambda: "other.example.org" in hosts.execute(name, "sh", "-c", names))
 
 
-def test_wrong_variables_get_a_sentence_and_change_nothing(run_playbook):
-    for variables, sentence in (
-        ({"kibana_prot": 5601}, "knows no variable kibana_prot"),
-        ({"kibana_public_url": "http://logs.example.org"}, "Give the address at which people open Kibana"),
-        ({"kibana_session_lifespan": "0"}, "sessions without an end are not possible"),
-        ({"kibana_session_key": "short"}, "is shorter than 32 characters"),
-        ({"kibana_settings": {"telemetry.optIn": True}}, "kibana_settings repeats telemetry.optIn"),
-        (
-            {"kibana_settings": {"xpack.security.authc.providers.anonymous.a.order": 1}},
+def test_what_cannot_be_done_gets_a_sentence(assert_each_is_refused):
+    cases = {
+        "nothing": ({}, "done"),
+        "low port": ({"port": 443}, "kibana_port is 443. Give a port from 1024 to 65535"),
+        "taken port": ({"port": 9200}, "Port 9200 is in use by another program"),
+        "clear text": ({"public_url": "http://logs.example.org"}, "Give the address at which people open Kibana"),
+        "slash": ({"public_url": "https://logs.example.org/"}, "without a slash at its end"),
+        "no end": ({"session_lifespan": "0"}, "sessions without an end are not possible"),
+        "short key": ({"session_key": "short"}, "is shorter than 32 characters"),
+        "telemetry": ({"settings": {"telemetry.optIn": True}}, "kibana_settings repeats telemetry.optIn"),
+        "anonymous": (
+            {"settings": {"xpack.security.authc.providers.anonymous.anonymous1.order": 1}},
             "lets people in without a password",
         ),
-        ({"kibana_users": [{"name": "log_writer", "roles": ["log_developer"]}]}, "users of programs"),
-        ({"kibana_users": [{"name": "../ada", "roles": []}]}, "Correct ../ada"),
-        ({"kibana_space": "Our School"}, "small letters, digits, _ and - only"),
-    ):
-        run = run_playbook(playbook="refusals.yml", limit="kibana-trixie", variables=variables)
-        assert run.failed, variables
-        assert sentence in run.sentences, run.output
-        assert run.changed == 0
+        "own secret": (
+            {"keystore_entries": {"xpack.security.encryptionKey": "x"}},
+            "kibana_keystore_entries repeats xpack.security.encryptionKey",
+        ),
+        "program": ({"users": [{"name": "log_writer", "roles": []}]}, "which are users of programs"),
+        "path": ({"users": [{"name": "../ada", "roles": []}]}, "Correct ../ada"),
+        "twice": ({"users": [{"name": "ada", "roles": []}] * 2}, "A name stands twice in kibana_users"),
+        "space": ({"space": "Our School"}, "small letters, digits, _ and - only"),
+        "memory": ({"heap_size": "100m"}, "Give a whole number with m or g, 512m or more"),
+        "nowhere": ({"elasticsearch_urls": []}, "It must name at least one Elasticsearch node"),
+    }
+    run = assert_each_is_refused(cases, "kibana-trixie")
+    # The file with the answers.
+    assert run.changed == 1
+
+
+def test_misspelt_variable_is_refused(run_playbook):
+    run = run_playbook(playbook="kibana.yml", limit="kibana-trixie", variables={"kibana_prot": 5601})
+    assert run.failed
+    assert "knows no variable kibana_prot." in run.sentences
+    assert run.changed == 0
