@@ -52,7 +52,7 @@ class Deployment:
     def token(self, host: str) -> str:
         return self.token_file(host).read_text().strip()
 
-    def run(self, *options: str, **variables: Any) -> tuple[str, int]:
+    def run(self, *options: str, fails: bool = False, **variables: Any) -> tuple[str, int]:
         """Return what ansible-playbook printed, and how many tasks changed something."""
         given = {
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -82,7 +82,7 @@ class Deployment:
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(settings.PROJECT_ROOT / "ansible.cfg")},
         )
         output = done.stdout + done.stderr
-        assert done.returncode == 0, output
+        assert (done.returncode != 0) is fails, output
         return output, sum(int(count) for count in re.findall(r"changed=(\d+)", output))
 
     def ask(self, name: str, method: str, path: str, body: Any = None) -> requests.Response:
@@ -158,6 +158,17 @@ def test_a_token_that_was_deleted_or_lost_is_made_anew_and_the_old_one_is_worth_
     assert [who(deployment.node, deployment.token(host)).status_code for host in HOSTS] == [200, 200]
     found = deployment.node.asked("GET", tokens)["tokens"]
     assert sorted(found) == ["logbastion-kibana1_example_org", "logbastion-kibana2_example_org"]
+
+
+def test_a_wrong_password_of_elastic_gets_a_sentence_and_changes_nothing(deployment):
+    kept = deployment.token(HOSTS[0])
+    deployment.token_file(HOSTS[0]).unlink()
+    output, changed = deployment.run("--limit", HOSTS[0], fails=True, kibana_elastic_password="not its password")
+    said = re.sub(r"\s+", " ", output)
+    assert "does not let elastic make a token for Kibana (status 401" in said
+    assert changed == 0
+    assert who(deployment.node, kept).status_code == 200
+    deployment.token_file(HOSTS[0]).write_text(f"{kept}\n")
 
 
 def test_each_reads_the_streams_of_the_role_and_no_other(deployment, environment):
