@@ -1,6 +1,7 @@
 """What the role puts onto a host, and what it makes in a real Elasticsearch. Kibana's package is a stand-in: what Kibana does with it was not tried."""
 
 import json
+import socket
 import ssl
 
 import pytest
@@ -116,7 +117,7 @@ def test_only_new_tls_and_never_without_a_password(kibana):
     old.set_ciphers("DEFAULT@SECLEVEL=0")
     old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with (
-        ssl.socket.create_connection((kibana.address, 5601), timeout=10) as plain,
+        socket.create_connection((kibana.address, 5601), timeout=10) as plain,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         old.wrap_socket(plain, server_hostname=kibana.host)
@@ -164,6 +165,13 @@ def test_what_somebody_changed_is_told_by_check_and_put_back(run_playbook, secre
     assert not run.failed, run.output
     assert run.changed == 1, run.output
     assert kibana.objects()["dashboard:logbastion-sample"]["attributes"]["title"] == "Sample"
+
+
+def test_misspelt_variable_is_refused(run_playbook):
+    run = run_playbook(playbook="kibana.yml", limit="kibana-trixie", variables={"kibana_prot": 5601})
+    assert run.failed
+    assert "knows no variable kibana_prot." in run.sentences
+    assert run.changed == 0
 
 
 def test_new_certificate_and_new_secret_restart_it_and_no_secret_is_shown(run_playbook, secret):
@@ -224,10 +232,3 @@ def test_what_cannot_be_done_gets_a_sentence(assert_each_is_refused):
     run = assert_each_is_refused(cases, "kibana-trixie")
     # The file with the answers.
     assert run.changed == 1
-
-
-def test_misspelt_variable_is_refused(run_playbook):
-    run = run_playbook(playbook="kibana.yml", limit="kibana-trixie", variables={"kibana_prot": 5601})
-    assert run.failed
-    assert "knows no variable kibana_prot." in run.sentences
-    assert run.changed == 0
