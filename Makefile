@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # With a stand-in for the program and minutes long: for `make test-long`.
-LONG_SCENARIOS := logstash
+LONG_SCENARIOS := logstash kibana
 # The longest first, so that the two that run side by side end at about the same time.
 SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
@@ -47,7 +47,7 @@ lint: venv ## Style, types, playbooks, roles, generated files
 	ansible-lint --offline --profile production
 
 test-unit: venv ## Quick tests that need no host (under a minute)
-	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests
+	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests roles/kibana/tests
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
@@ -65,7 +65,7 @@ test-playbooks: venv ## Playbooks for operations against directories that stand 
 test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
 	$(PYTHON) -m pytest -q tests/elasticsearch
 
-test-roles: venv ## A molecule scenario for each role but logstash, on Debian 12 and 13; two at a time
+test-roles: venv ## A molecule scenario for each role but logstash and kibana, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%:
@@ -79,7 +79,7 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash (more than an hour)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenarios logstash and kibana (more than an hour)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes

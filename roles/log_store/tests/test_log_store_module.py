@@ -181,6 +181,33 @@ def test_a_users_password_and_roles_are_compared_and_never_shown(api):
     }
 
 
+def person(**changed):
+    return {
+        "name": "ada",
+        "password": "the first one",
+        "roles": ["log_developer"],
+        "update_password": "on_create",
+    } | changed
+
+
+def test_a_persons_password_is_set_once_and_roles_are_put_back(api):
+    log_store.load(api, parameters(users=[person()]), check=False)
+    assert api.users["ada"]["password"] == "the first one"
+    api.users["ada"] |= {"password": "her own", "full_name": "Ada", "enabled": False, "metadata": {}}
+    result = log_store.load(api, parameters(users=[person(password="another")]), check=False)
+    assert result["changed"] is False
+    wider = person(roles=["log_developer", "log_operator"])
+    assert log_store.load(api, parameters(users=[wider]), check=True)["written"] == ["user ada"]
+    assert log_store.load(api, parameters(users=[wider]), check=False)["written"] == ["user ada"]
+    # No password: Elasticsearch keeps the one that a user has.
+    assert api.users["ada"] == {
+        "roles": ["log_developer", "log_operator"],
+        "full_name": "Ada",
+        "enabled": False,
+        "metadata": {},
+    }
+
+
 def test_a_template_that_wins_over_ours_is_an_error(api):
     api.winner = {"@timestamp": {"type": "date"}}
     with pytest.raises(log_store.ApiError, match="higher priority"):
