@@ -1,13 +1,13 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-ingest bench-detection bench-incidents fire fire-all quiet-hour
+.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents fire fire-all quiet-hour
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # With a stand-in for the program and minutes long: for `make test-long`.
-LONG_SCENARIOS := logstash
+LONG_SCENARIOS := logstash kibana
 # The longest first, so that the two that run side by side end at about the same time.
 SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
@@ -46,7 +46,7 @@ quiet-hour: venv ## Normal traffic on the running lab: no alert may fire. With c
 
 test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
 	@# The package's tests mostly wait, so they run beside the scenarios.
-	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages test-elasticsearch
+	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages test-elasticsearch test-playbooks
 	@$(MAKE) --no-print-directory test-stack
 
 lint: venv ## Style, types, playbooks, roles, generated files
@@ -58,7 +58,7 @@ lint: venv ## Style, types, playbooks, roles, generated files
 	ansible-lint --offline --profile production
 
 test-unit: venv ## Quick tests that need no host (under a minute)
-	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests roles/dead_mans_switch/tests
+	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests roles/kibana/tests roles/dead_mans_switch/tests
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
@@ -70,10 +70,13 @@ test-pythons: venv ## The package's quick tests under each Python (3.10 to 3.14)
 test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Prometheus, looked at in Chromium; photographs in build/pages
 	$(PYTHON) -m pytest -q tests/pages
 
+test-playbooks: venv ## Playbooks for operations against directories that stand in for hosts (half a minute)
+	$(PYTHON) -m pytest -q tests/playbooks
+
 test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
 	$(PYTHON) -m pytest -q tests/elasticsearch
 
-test-roles: venv ## A molecule scenario for each role but logstash, on Debian 12 and 13; two at a time
+test-roles: venv ## A molecule scenario for each role but logstash and kibana, on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%:
@@ -87,13 +90,25 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenario logstash, every alert from its cause to its receiver (more than two hours)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the scenarios logstash and kibana, every alert from its cause to its receiver (more than two hours)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
+	INCIDENT_LINES=20000 $(PACKAGE_TESTS) -k eight_workers
+	@$(MAKE) --no-print-directory test-archives-long
 	@$(MAKE) --no-print-directory test-alert-mutations
 	@# On a lab of its own, which is gone afterwards.
 	@$(PYTHON) -m lab up && $(PYTHON) -m lab fire && $(PYTHON) -m lab quiet-hour && $(PYTHON) -m lab down
+
+.PHONY: test-archives-long retention-picture
+test-archives-long: venv build/versitygw/versitygw ## Archives on a real S3 server, 2600 simulated nights, 200 000 lines through rotations (some minutes; needs Go 1.25)
+	S3_SERVER=$(CURDIR)/build/versitygw/versitygw $(PACKAGE_TESTS) -k archives_s3
+	RETENTION_DAYS=2600 RETENTION_LINES=200000 $(PACKAGE_TESTS) -o timeout=3600 -k 'simulated_nights or four_writers_lose or four_processes_lose'
+
+# Two minutes of compiling; go.sum says what it is made of.
+build/versitygw/versitygw: python_handlers/tests/versitygw/go.sum
+	@mkdir -p build/versitygw
+	cd python_handlers/tests/versitygw && GOFLAGS=-mod=readonly go build -o $(CURDIR)/$@ github.com/versity/versitygw/cmd/versitygw
 
 test-alert-mutations: venv build/promtool/usr/bin/promtool ## Change each alert rule in each place: do the tests notice? (MUTATIONS="--alert NAME" tries a part)
 	$(PYTHON) alertmanager/mutate.py --promtool build/promtool/usr/bin/promtool $(MUTATIONS)
@@ -106,11 +121,19 @@ build/promtool/usr/bin/promtool:
 retention: venv ## Make ILM and SLM policies, lifecycle templates and the table of periods from elk_templates/retention.yml
 	$(PYTHON) elk_templates/retention.py
 
+dashboards: venv ## Make what Kibana imports (elk_templates/dashboards/built) from elk_templates/dashboards/*.yml
+	$(PYTHON) elk_templates/kibana_dashboards.py
+
+dashboard-previews: venv ## Draw docs/dashboards/*.png from what the example logs, in a real Elasticsearch (a minute or two)
+	PYTHONPATH=python_handlers/src $(PYTHON) -m tests.dashboards.preview
+retention-picture: venv ## Draw how much room log files take over 2600 simulated days: docs/log-disk-use.svg (some minutes)
+	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.retention_years --output ../docs/log-disk-use.svg
+
 alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, pages, the dashboard for Grafana, the index of the runbooks
 	$(PYTHON) alertmanager/generate.py
 
-bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json
-	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json
+bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json; OPTIONS="--measure flow --repeat 1" for a part
+	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json $(OPTIONS)
 
 fuzz: build/fuzz-venv/requirements.txt ## Redaction, formatter and spool reader fuzzed with atheris; SECONDS=60 for all targets together
 	cd python_handlers && PYTHONPATH=.:src:tests ../build/fuzz-venv/bin/python -m fuzz --seconds $(SECONDS) --directory ../build/fuzz

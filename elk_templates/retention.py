@@ -230,6 +230,8 @@ def file_policies(classes: list[RetentionClass]) -> dict[str, dict[str, Any]]:
             "retention_days": one.retention_days,
             "compression_after_days": one.compression_after_days,
             "rounding": one.rounding,
+            "archive_to_cold_storage_after_days": one.archive_to_cold_storage_after_days,
+            "backup_frequency": one.backup_frequency,
         }
         for one in classes
     }

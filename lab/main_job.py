@@ -2,12 +2,12 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rich.table import Table
 
-from lab import deployment, hosts, machine, settings, stack, traffic
+from lab import attack, deployment, hosts, machine, settings, stack, traffic
 from lab.errors import LabError
 from lab.progress import console, step
 
@@ -17,6 +17,8 @@ REQUESTS = 200
 STORED_WITHIN_SECONDS = 90
 SCRAPED_WITHIN_SECONDS = 60
 DELIVERED_WITHIN_SECONDS = 60
+SHOWN_WITHIN_SECONDS = 120
+"""Until the attack is an alert: a scrape, an evaluation and the way to the receiver."""
 
 
 def up(number_of_requests: int = REQUESTS) -> None:
@@ -28,8 +30,8 @@ def up(number_of_requests: int = REQUESTS) -> None:
     machine.require()
     deployment.make_hosts()
     deployment.deploy()
-    with step(f"Sending {number_of_requests} numbered requests to the example application"):
-        summary = traffic.send(number_of_requests)
+    with step(f"Sending {number_of_requests} numbered requests to the example application, with an attack among them"):
+        summary = traffic.send(number_of_requests, attack=True)
     console.print(f"    run {summary['run']}: requests {summary['first']} to {summary['last']}", style="dim")
     with step("Waiting until every logged event is stored, every target is up and the test alert is received"):
         counts = _poll(_counts, lambda found: all(each.complete for each in found), STORED_WITHIN_SECONDS)
@@ -37,8 +39,15 @@ def up(number_of_requests: int = REQUESTS) -> None:
             stack.targets, lambda found: bool(found) and set(found.values()) == {"up"}, SCRAPED_WITHIN_SECONDS
         )
         received = _test_alert()
-    _print_result(counts, targets, received)
-    _complain(counts, targets, received)
+    with step("Looking for the attack: in the store, at the alerts' receiver and on the page of the security log"):
+        officer = attack.officer()
+        signs = _poll(
+            lambda: attack.signs(summary["attack"], officer),
+            lambda found: all(sign.there for sign in found),
+            SHOWN_WITHIN_SECONDS,
+        )
+    _print_result(counts, targets, received, signs)
+    _complain(counts, targets, received, signs)
 
 
 def status() -> None:
@@ -82,7 +91,12 @@ def _test_alert() -> bool:
     return _poll(arrived, bool, DELIVERED_WITHIN_SECONDS)
 
 
-def _print_result(counts: list[stack.StreamCount], targets: dict[str, str], received: bool | None) -> None:
+def _print_result(
+    counts: list[stack.StreamCount],
+    targets: dict[str, str],
+    received: bool | None,
+    signs: Sequence[attack.Sign] = (),
+) -> None:
     events = Table(
         "stream", "events logged", "events stored", "missing", "doubled", title="Events", title_justify="left"
     )
@@ -104,6 +118,11 @@ def _print_result(counts: list[stack.StreamCount], targets: dict[str, str], rece
     console.print(metrics)
     if received is not None:
         console.print(f"Test alert: {'received' if received else 'NOT received'} by its receiver.")
+    if signs:
+        shown = Table("five guessed passwords", "wanted", "seen", title="The attack", title_justify="left")
+        for sign in signs:
+            shown.add_row(sign.what, sign.wanted, sign.seen)
+        console.print(shown)
 
     places = Table("what", "where", "user", "password in the file", title="Where to look", title_justify="left")
     secrets = stack.SECRETS.relative_to(settings.PROJECT_ROOT)
@@ -113,6 +132,7 @@ def _print_result(counts: list[stack.StreamCount], targets: dict[str, str], rece
         ("Prometheus", stack.OBSERVER, 9090, "prometheus", "prometheus_web"),
         ("Alertmanager", stack.OBSERVER, 9093, "alertmanager", "alertmanager_web"),
         ("example application", stack.APPLICATION, 8443, "", ""),
+        ("security log page (/admin/)", stack.APPLICATION, 8443, "officer", ""),
     ):
         file = str(secrets / "passwords" / name) if name else str(secrets / "example_users.json")
         places.add_row(what, stack.url(host, port), user or "(see the file)", file)
@@ -124,7 +144,9 @@ def _print_result(counts: list[stack.StreamCount], targets: dict[str, str], rece
     )
 
 
-def _complain(counts: list[stack.StreamCount], targets: dict[str, str], received: bool) -> None:
+def _complain(
+    counts: list[stack.StreamCount], targets: dict[str, str], received: bool, signs: Sequence[attack.Sign] = ()
+) -> None:
     wrong = [
         f"{stack.index(each.stream)}: {each.missing} events missing, {each.doubled} doubled."
         for each in counts
@@ -139,5 +161,10 @@ def _complain(counts: list[stack.StreamCount], targets: dict[str, str], received
         wrong.append(
             f"The test alert did not reach its receiver within {DELIVERED_WITHIN_SECONDS} s: journalctl -u prometheus-alertmanager on observer."
         )
+    wrong += [
+        f"The attack: {sign.what}: {sign.seen}, and not {sign.wanted}, {SHOWN_WITHIN_SECONDS} s after it."
+        for sign in signs
+        if not sign.there
+    ]
     if wrong:
         raise LabError("\n".join(wrong))

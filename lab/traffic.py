@@ -12,8 +12,11 @@ GENERATOR = settings.PROJECT_ROOT / "python_handlers/example/traffic.py"
 CREDENTIALS_ON_HOST = f"/var/lib/{stack.APPLICATION_NAME}/credentials.json"
 
 
-def send(number_of_requests: int, seed: int = 1) -> dict[str, Any]:
+def send(number_of_requests: int, seed: int = 1, *, attack: bool = False) -> dict[str, Any]:
     """Send numbered requests to the application and return the generator's summary (run, first and last number, requests by status).
+
+    The control node stands for a proxy that the application trusts: visitors have addresses of their own, and with `attack` one of them
+    guesses a password at the end and is blocked.
 
     Raises:
         LabError: when the application did not answer as expected; the sentence has the generator's own words.
@@ -22,6 +25,7 @@ def send(number_of_requests: int, seed: int = 1) -> dict[str, Any]:
         [
             sys.executable, GENERATOR, "--url", stack.url(stack.APPLICATION, 8443), "--ca", stack.AUTHORITY,
             "--requests", str(number_of_requests), "--credentials", credentials(), "--seed", str(seed), "--json",
+            "--as-proxy", *(["--attack"] if attack else []),
         ],
         what="Sending traffic to the example application",
     )  # fmt: skip

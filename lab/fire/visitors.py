@@ -24,6 +24,8 @@ def _generator() -> ModuleType:
     if specification is None or specification.loader is None:  # the file is part of this checkout
         raise FileNotFoundError(traffic.GENERATOR)
     module = importlib.util.module_from_spec(specification)
+    if str(traffic.GENERATOR.parent) not in sys.path:
+        sys.path.append(str(traffic.GENERATOR.parent))  # it imports a file beside it
     sys.modules[specification.name] = module  # dataclasses look there
     specification.loader.exec_module(module)
     return module

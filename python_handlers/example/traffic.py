@@ -6,6 +6,10 @@
 Each request carries ``X-Correlation-ID: traffic-<run>-<number>`` and makes exactly one event ``http_request``, so what
 is lost or doubled on the way to the store shows by its number. TLS is verified. Ends with 0 when every page answered
 as it should, 1 when one did not, 2 when the run could not be made.
+
+With ``--as-proxy`` each visitor comes from an address of its own, as behind a proxy that the application trusts: this
+machine must be among its ``LOGBASTION_TRUSTED_PROXIES``. With ``--attack`` the run ends with five guessed passwords
+from one of them, a request that must be refused, and an officer who reads about it on the page of the security log.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import argparse
 import collections
 import http.client
 import http.cookies
+import ipaddress
 import json
 import random
 import re
@@ -26,10 +31,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import attack
+
 MISTYPED_EVERY_SECONDS = 300
 CALM_ROUNDS = 20  # of visits between log-in and log-out, which a loaded machine takes seconds for
 CARD, DECLINED, UNREACHABLE = "4242424242424242", "4000000000000002", "4000000000000119"
 SCHOOLS = 5
+OUTAGE_REQUESTS = 4  # log-in and payment
+ADDRESSES = ipaddress.ip_network("198.18.0.0/15")  # of nobody: for tests of this kind (RFC 2544, RFC 6890)
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 STUDENT = re.compile(r'<option value="(\d+)"')
 
@@ -55,12 +64,21 @@ class Run:
     limit: int
     deadline: float
     run_id: str
-    seconds_between: float = 0.0
+    as_proxy: bool = False
     number: int = 0
-    next_request: float = 0.0
-    next_mistyped: float = 0.0
+    addresses: int = 0
     statuses: collections.Counter[str] = field(default_factory=collections.Counter)
     unexpected: list[dict[str, object]] = field(default_factory=list)
+    seconds_between: float = 0.0
+    next_request: float = 0.0
+    next_mistyped: float = 0.0
+
+    def new_address(self) -> str | None:
+        """Return an address that no visitor of this run, and hardly one of another, has had; None without a proxy."""
+        if not self.as_proxy:
+            return None
+        self.addresses += 1
+        return str(ADDRESSES[(int(self.run_id, 16) + self.addresses) % ADDRESSES.num_addresses])
 
     def request(
         self,
@@ -68,7 +86,9 @@ class Run:
         path: str,
         cookies: dict[str, str],
         expected: tuple[int, ...],
+        *,
         form: dict[str, str] | None = None,
+        address: str | None = None,
     ) -> Answer:
         """Make one request.
 
@@ -87,6 +107,8 @@ class Run:
             "Referer": urllib.parse.urlunsplit(self.url) + "/",
             "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
         }
+        if address is not None:
+            headers["X-Forwarded-For"] = address
         body = None
         if form is not None:
             body = urllib.parse.urlencode(form)
@@ -138,25 +160,42 @@ class Visitor:
         self._run, self._chance = run, chance
         self._username, self._password = username, password
         self._cookies: dict[str, str] = {}
-        self._own_school: int | None = None
+        self.address = run.new_address()
 
     def log_in(self) -> None:
         """Log in through the form."""
         token = self._token(self._get("/login/", 200).body)
         form = {"username": self._username, "password": self._password, "csrfmiddlewaretoken": token}
-        self._run.request("POST", "/login/", self._cookies, (302,), form)
+        self._run.request("POST", "/login/", self._cookies, (302,), form=form, address=self.address)
 
     def fail_to_log_in(self) -> None:
-        """Try a wrong password, as a visitor of one's own."""
+        """Mistype the user name, once, as a visitor of one's own."""
+        visitor = Visitor(
+            self._run, f"{self._username}.{self._run.run_id}.{self._run.number}@example.org", "wrong", self._chance
+        )
+        visitor.guess()
+
+    def guess(self) -> None:
+        """Try a wrong password."""
         cookies: dict[str, str] = {}
-        token = self._token(self._run.request("GET", "/login/", cookies, (200,)).body)
-        wrong = {"username": f"{self._username}@example.org", "password": "wrong", "csrfmiddlewaretoken": token}
-        self._run.request("POST", "/login/", cookies, (200,), wrong)
+        token = self._token(self._run.request("GET", "/login/", cookies, (200,), address=self.address).body)
+        wrong = {"username": self._username, "password": self._password, "csrfmiddlewaretoken": token}
+        self._run.request("POST", "/login/", cookies, (200,), form=wrong, address=self.address)
+
+    def is_refused(self) -> bool:
+        """Ask for the log-in; say whether the address is refused, as it must be."""
+        return self._run.request("GET", "/login/", {}, (403,), address=self.address).status == 403
+
+    def security_log(self, query: str, expected: int) -> str:
+        """Ask for the page of the security log; returns it."""
+        return self._get(f"{attack.SECURITY_PAGE}?{query}", expected).body
 
     def log_out(self) -> None:
         """Log out."""
         token = self._token(self._get("/", 200).body)
-        self._run.request("POST", "/logout/", self._cookies, (302,), {"csrfmiddlewaretoken": token})
+        self._run.request(
+            "POST", "/logout/", self._cookies, (302,), form={"csrfmiddlewaretoken": token}, address=self.address
+        )
         self._cookies.clear()
 
     def visits(self) -> list[Callable[[], object]]:
@@ -205,10 +244,10 @@ class Visitor:
             "amount": f"{self._chance.randint(5, 200)}.{self._chance.randint(0, 99):02d}",
             "card_number": card,
         }
-        self._run.request("POST", "/payments/new/", self._cookies, (expected, 503), form)
+        self._run.request("POST", "/payments/new/", self._cookies, (expected, 503), form=form, address=self.address)
 
     def _get(self, path: str, *expected: int) -> Answer:
-        return self._run.request("GET", path, self._cookies, expected)
+        return self._run.request("GET", path, self._cookies, expected, address=self.address)
 
     @staticmethod
     def _token(page: str) -> str:
@@ -219,7 +258,7 @@ class Visitor:
 def visit_all(run: Run, users: list[dict[str, str]], chance: random.Random, outage: bool, calm: bool = False) -> None:
     """Visit until the run ends; with ``outage`` the last visit is a payment while the provider is away."""
     total = run.limit
-    run.limit = total - 4 if outage else total  # log-in and payment take two requests each
+    run.limit = total - OUTAGE_REQUESTS if outage else total
     try:
         while True:
             for user in users:
@@ -260,6 +299,17 @@ def arguments() -> argparse.Namespace:
         help="only visit what goes well; a password is mistyped every five minutes",
     )
     parser.add_argument("--pace", type=float, default=0, help="requests a second at most (default: as fast as it goes)")
+    parser.add_argument(
+        "--as-proxy",
+        action="store_true",
+        help="give each visitor an address of its own; the application must trust this machine as a proxy",
+    )
+    parser.add_argument(
+        "--attack",
+        action="store_true",
+        help="end with an address that guesses a password and is blocked, and an officer who reads the security log; "
+        "needs --as-proxy, and an application that enforces its blocks",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser.parse_args()
 
@@ -274,14 +324,33 @@ def main() -> int:
         return 2
     try:
         context = ssl.create_default_context(cafile=options.ca) if url.scheme == "https" else None
-        users = json.loads(options.credentials.read_text(encoding="utf-8"))["users"]
+        credentials = json.loads(options.credentials.read_text(encoding="utf-8"))
+        users, officer = credentials["users"], credentials["officer"] if options.attack else {}
     except (OSError, ValueError, KeyError) as error:
         print(f"The run cannot begin: {error}", file=sys.stderr)
         return 2
+    needed = attack.REQUESTS * options.attack + OUTAGE_REQUESTS * options.payment_outage
+    if options.attack and not options.as_proxy:
+        print("--attack needs --as-proxy: otherwise the address of this machine would be blocked.", file=sys.stderr)
+        return 2
+    if options.requests < needed:
+        print(f"--requests {options.requests}: what was asked for takes {needed} requests or more.", file=sys.stderr)
+        return 2
     begin = time.monotonic()
-    run = Run(url, context, options.requests, begin + options.seconds, secrets.token_hex(4))
+    run = Run(url, context, options.requests, begin + options.seconds, secrets.token_hex(4), options.as_proxy)
     run.seconds_between = 1 / options.pace if options.pace > 0 else 0.0
-    visit_all(run, users, random.Random(options.seed), options.payment_outage, options.calm)  # noqa: S311 - an order, not a secret
+    chance = random.Random(options.seed)  # noqa: S311 - an order, not a secret
+    run.limit -= attack.REQUESTS * options.attack
+    visit_all(run, users, chance, options.payment_outage, options.calm)
+    run.limit = options.requests
+    told: dict[str, object] = {}
+    if options.attack:
+        try:
+            told["attack"] = attack.attack(
+                lambda username, password: Visitor(run, username, password, chance), users, officer, run.run_id
+            )
+        except RunEndedError:
+            told["attack"] = {}  # the time is over, which is said below
     summary = {
         "run": run.run_id,
         "correlation_id_prefix": f"traffic-{run.run_id}-",
@@ -290,6 +359,7 @@ def main() -> int:
         "requests": run.number,
         "statuses": dict(sorted(run.statuses.items())),
         "unexpected": run.unexpected,
+        **told,
         "seconds": round(time.monotonic() - begin, 1),
     }
     if options.json:

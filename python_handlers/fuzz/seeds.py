@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import red_team
 from corpus import all_items, ordinary_lines
 
 from fuzz.planted import AFTER, BEFORE, SECRETS
@@ -17,7 +18,13 @@ _LINES: Final = 100
 
 
 def _texts() -> list[str]:
-    return [item.text for item in all_items(per_kind=_PER_KIND)] + ordinary_lines(count=_LINES)
+    known = [item.text for item in all_items(per_kind=_PER_KIND)]
+    return [
+        *known,
+        *red_team.some_texts(_PER_KIND),
+        *ordinary_lines(count=_LINES),
+        *red_team.ordinary_lines(count=_LINES),
+    ]
 
 
 def seeds_of(target: str) -> Iterator[bytes]:

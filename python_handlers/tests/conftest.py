@@ -133,3 +133,23 @@ def attack_events() -> Iterator[Events]:
 def detector(clock: Clock, attack_events: Events) -> SecurityEventDetector:
     """One that blocks and counts in memory."""
     return detector_with(clock=clock)
+
+
+@pytest.fixture
+def logs(auth_site: Any, tmp_path: Path) -> Iterator[Path]:
+    """The directory of the logs that the security log page shows, with two events; the page is there meanwhile."""
+    import django_security_site as site
+
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    site.write(directory / "security.log", [site.event(1), site.event(2, event_type="ip_blocked", level="WARNING")])
+    with site.running(directory, SUPERUSER_ONLY=False):
+        yield directory
+
+
+@pytest.fixture
+def officer(logs: Path) -> Any:
+    """Somebody who may see that page."""
+    import django_security_site
+
+    return django_security_site.client_of("officer", may=True)

@@ -20,12 +20,13 @@ def with_connection(connection):
 
 @contextlib.contextmanager
 def migrated(connection):
-    """Give the name of a connection with the tables of detection."""
+    """Give the name of a connection with the tables of detection and of incidents."""
     alias = with_connection(connection)
     from django.core.management import call_command
     from django.db import connections
 
-    call_command("migrate", "logbastion_detection", database=alias, verbosity=0)
+    for application in ("logbastion_detection", "logbastion_incidents"):
+        call_command("migrate", application, database=alias, verbosity=0)
     yield alias
     connections[alias].close()
     del connections[alias], connections.settings[alias]

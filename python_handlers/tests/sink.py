@@ -174,6 +174,8 @@ class Sink:
         """Bytes after which the next connection is reset, in the middle of whatever is being sent."""
         self.reading = threading.Event()
         self.reading.set()
+        self.slowness = 0.0
+        """Seconds that it takes for each of the pieces that it reads, of 16 KiB at most."""
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -258,7 +260,8 @@ class Sink:
             while not stopped.is_set():
                 if not self.reading.wait(0.05):
                     continue
-                data = connection.recv(65536)
+                data = connection.recv(65536 if not self.slowness else 16384)
+                time.sleep(self.slowness)
                 if not data:
                     with self._lock:
                         self.clean_ends += 1

@@ -11,9 +11,11 @@ import threading
 
 import pytest
 from conftest import eventually
+from prometheus_client import REGISTRY
 
 from logbastion import asynchronous
 from logbastion.asynchronous import AsyncFileHandler, AsyncLoggingSetup
+from logbastion.metrics import scrape
 
 pytestmark = pytest.mark.integration
 
@@ -234,6 +236,22 @@ def test_a_stuck_disk_holds_up_neither_the_end_nor_later_calls(make, logger, pat
     disk.open.set()
     eventually(lambda: handler.stats()["waiting"] == 0)
     assert numbers(path) == [0, 1, 2]
+
+
+def test_drops_are_in_prometheus_by_stream(make, logger, path, monkeypatch):
+    def dropped(stream):
+        scrape()
+        labels = {"stream": stream, "reason": "async_file"}
+        return REGISTRY.get_sample_value("logbastion_events_dropped_total", labels)
+
+    before = dropped("application"), dropped("performance")
+    handler = make(queue_size=2, evidence_wait=0)
+    monkeypatch.setattr(handler, "_start", lambda: None)  # nobody empties the queue
+    for number in range(10):
+        logger.info("event %d", number)
+    assert (dropped("application"), dropped("performance")) == (before[0] + 8, before[1])
+    assert dropped("application") == before[0] + 8  # each is counted once
+    assert handler.stats()["dropped"] == 8
 
 
 def test_racing_threads(make, logger, path):

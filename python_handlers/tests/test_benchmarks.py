@@ -52,6 +52,22 @@ def test_every_set_up_sends_each_number_once_in_an_event():
 LOSS = {"lost": 3, "events": 10, "doubled": 0, "unfinished": False, "not_json": 0}
 
 
+def test_speeds_are_compared_within_each_round():
+    from benchmarks.shipping.table import table
+
+    caller = {"median": 1.0, "p99": 2.0, "maximum": 3.0}
+    speeds = {"ours": (3000, 6000, 4000), "pla": (100, 100, 100), "logging": (None, None, None)}
+    results = {
+        name: {
+            "flow": [{"caller_us": caller, "cpu_us": 1.0} | ({"events_per_second": one} if one else {}) for one in of]
+        }
+        for name, of in speeds.items()
+    }
+    rows = [line.split("|") for line in table(results, markdown=True).splitlines()[:5]]
+    place = next(index for index, cell in enumerate(rows[0]) if "times as fast" in cell)
+    assert [row[place].strip() for row in rows[2:]] == ["1.0", "40.0", "-"]
+
+
 def test_a_broken_promise_is_a_sentence_and_a_loss_that_was_announced_is_none():
     from benchmarks.shipping.table import broken_promises
 

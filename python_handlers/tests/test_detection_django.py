@@ -187,6 +187,7 @@ ADMIN = {
     ],
 }
 PAGE = "/admin/logbastion_detection/addressblock/"
+LIFT = {"action": "lift_blocks"}
 
 
 class TestAdmin:
@@ -221,7 +222,7 @@ class TestAdmin:
         assert ATTACKER in page
         assert "<script>alert" not in page
         assert 'type="checkbox"' not in page
-        assert client.post(PAGE, {"network": ATTACKER}).status_code == 403
+        assert client.post(PAGE, {**LIFT, "_selected_action": ATTACKER}).status_code == 403
         assert security_detector().blocks.refusal(ATTACKER) is not None
 
     def test_who_may_lift(self, officer, events):
@@ -229,7 +230,8 @@ class TestAdmin:
         self.allow(user, "view_addressblock", "delete_addressblock")
         trigger_ip_block(ATTACKER)
         assert f'value="{ATTACKER}"' in client.get(PAGE).content.decode()
-        page = client.post(PAGE, {"network": [ATTACKER, "192.0.2.8", "x"]}, follow=True).content.decode()
+        chosen = {**LIFT, "_selected_action": [ATTACKER, "192.0.2.8", "x"]}
+        page = client.post(PAGE, chosen, follow=True).content.decode()
         assert f"{ATTACKER} is lifted." in page
         assert "192.0.2.8 was not blocked." in page
         assert "is no address." in page
@@ -237,6 +239,16 @@ class TestAdmin:
             ("ip_block_lifted", f"user:{user.pk}")
         ]
         assert security_detector().blocks.listed() == []
+
+    def test_what_the_action_needs(self, officer):
+        client, user = officer
+        self.allow(user, "view_addressblock", "delete_addressblock")
+        trigger_ip_block(ATTACKER)
+        assert "Nothing was chosen" in client.post(PAGE, LIFT, follow=True).content.decode()
+        for action in ("delete_selected", "change_view", ""):  # none of the page's
+            answer = client.post(PAGE, {"action": action, "_selected_action": ATTACKER})
+            assert answer.status_code == 403
+        assert [block.network for block in security_detector().blocks.listed()] == [ATTACKER]
 
     def test_there_is_no_other_way_to_change_a_block(self, officer):
         client, user = officer
@@ -270,7 +282,7 @@ class TestSettings:
                 {"STORE": "redis", "REDIS_URL": "http://x"},
                 "cannot be used: Redis URL must specify",
             ),
-            ({"STORE": "database", "DATABASE": "other"}, "which DATABASES does not have"),
+            ({"STORE": "database", "DATABASE": "other"}, "DATABASES does not have 'other'"),
             ({"STORE": "memory", "BLOCKING": "on"}, "the modes off, dry_run, enforce"),
             ({"STORE": "memory", "BLOCK_SECONDS": "long"}, "'BLOCK_SECONDS'\\] must be a number"),
             ({"STORE": "memory", "ALLOWED_NETWORKS": "192.0.2.0/24"}, "must be a list"),

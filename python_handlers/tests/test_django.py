@@ -65,6 +65,21 @@ def test_another_id_is_replaced(client, memory, bad):
     assert {event["correlation_id"] for event in memory.events} == {made}
 
 
+def test_what_django_logs_after_the_request_has_its_id_too(client, memory):
+    client.get("/nothing-here/", headers={"X-Correlation-ID": "traffic-1-9"})
+    (refused,) = memory.of("django.request")
+    assert refused["message"].startswith("Not Found")
+    assert [event["correlation_id"] for event in memory.events] == ["traffic-1-9"] * 2
+
+
+@pytest.mark.parametrize(
+    "request_", [None, "text", 7, object(), types.SimpleNamespace(logbastion_correlation_id=["x"])]
+)
+def test_what_is_no_request_of_ours_gives_no_id(memory, request_):
+    logging.getLogger("business.hello").info("hello", extra={"request": request_})
+    assert "correlation_id" not in memory.events[0]
+
+
 def test_user_and_school_are_there_once_they_are_known(client, memory):
     client.get("/hello/x/")
     first, second = memory.of("business.hello")

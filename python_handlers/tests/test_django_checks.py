@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
 import django
 
 django.setup()
+from django.conf import settings  # noqa: E402
 from django.contrib.auth.views import PasswordResetConfirmView  # noqa: E402
 from django.core.cache.backends.locmem import LocMemCache  # noqa: E402
 from django.core.checks import Tags, registry, run_checks  # noqa: E402
@@ -22,7 +23,7 @@ from django.utils.log import AdminEmailHandler  # noqa: E402
 from django_auth_site import SITE  # noqa: E402
 
 import logbastion  # noqa: E402
-from logbastion import EventFormatter, RedactionFilter  # noqa: E402
+from logbastion import EventFormatter, IncidentDetectionHandler, RedactionFilter  # noqa: E402
 from logbastion.django import checks  # noqa: E402
 from logbastion.django.middleware import CorrelationIdMiddleware  # noqa: E402
 from logbastion.files import StreamFileHandler  # noqa: E402
@@ -30,6 +31,8 @@ from logbastion.pseudonym_keys import add_key  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("clean_environment", "only_the_gate")
 OURS = "logbastion.django.middleware.CorrelationIdMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+MAINTENANCE = "logbastion.django.incidents.middleware.MaintenanceMiddleware"
 SHARED = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost"}}
 
 
@@ -128,6 +131,71 @@ class TestProduction:
     def test_detection(self, detection, ids):
         with override_settings(LOGBASTION_DETECTION=detection):
             assert found() == ids
+
+    @pytest.mark.parametrize(
+        ("store", "ids"),
+        [
+            ("memory", ["W063"]),
+            (None, ["W063"]),
+            ({"kind": "redis", "url": "redis://10.0.0.9"}, ["E064"]),
+            ({"kind": "redis", "url": "rediss://10.0.0.9"}, []),
+            ({"kind": "redis", "url": "unix:///run/redis.sock"}, []),
+            ("database", []),
+            ({"kind": "database", "database": "other"}, ["E065"]),
+        ],
+    )
+    def test_store_of_incidents(self, store, ids):
+        handler = IncidentDetectionHandler(options={"store": store})
+        logging.root.handlers.append(handler)
+        try:
+            assert found() == ids
+        finally:
+            handler.close()
+
+    def test_store_of_incidents_without_its_application(self):
+        handler = IncidentDetectionHandler(options={"store": "database"})
+        logging.root.handlers.append(handler)
+        installed = [one for one in settings.INSTALLED_APPS if one != "logbastion.django.incidents"]
+        try:
+            with override_settings(INSTALLED_APPS=installed):
+                (message,) = messages()
+            assert (message.id, "is not installed" in message.msg) == ("logbastion.E065", True)
+        finally:
+            handler.close()
+
+    @pytest.mark.parametrize(
+        ("middleware", "setting", "ids"),
+        [
+            ([OURS], None, []),
+            ([OURS, AUTHENTICATION, MAINTENANCE], "flag", []),
+            ([OURS, AUTHENTICATION], "flag", ["W060"]),
+            ([OURS, AUTHENTICATION, MAINTENANCE], None, ["W060"]),
+            ([OURS, MAINTENANCE, AUTHENTICATION], "flag", ["W060"]),
+            ([OURS, MAINTENANCE], "flag", ["W060"]),
+            ([OURS, AUTHENTICATION, MAINTENANCE], "missing/flag", ["W062"]),
+            ([OURS, AUTHENTICATION, MAINTENANCE], "open/flag", ["E061"]),
+        ],
+    )
+    def test_maintenance(self, tmp_path, middleware, setting, ids):
+        (tmp_path / "open").mkdir()
+        (tmp_path / "open").chmod(0o777)
+        path = str(tmp_path / setting) if setting else None
+        with override_settings(MIDDLEWARE=middleware, LOGBASTION_MAINTENANCE_FILE=path):
+            assert found() == ids
+
+    def test_a_flag_that_others_may_write_or_that_is_another_one(self, tmp_path):
+        flag = tmp_path / "flag"
+        flag.touch()
+        flag.chmod(0o666)
+        answer = {"maintenance": {"file": str(tmp_path / "another"), "on": ["disk_full"]}}
+        handler = IncidentDetectionHandler(options={"store": "database", "responses": answer})
+        logging.root.handlers.append(handler)
+        try:
+            middleware = [OURS, AUTHENTICATION, MAINTENANCE]
+            with override_settings(MIDDLEWARE=middleware, LOGBASTION_MAINTENANCE_FILE=str(flag)):
+                assert found() == ["E061", "W060"]
+        finally:
+            handler.close()
 
     def test_detection_that_blocks_as_it_should(self):
         refusing = [OURS, "logbastion.django.detection.middleware.BlockedAddressMiddleware"]

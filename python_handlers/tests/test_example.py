@@ -98,6 +98,7 @@ def world(tmp_path_factory, certificates):
     sink = Sink(certificates)
     sink.start()
     school = School(tmp_path_factory.mktemp("school"), certificates, sink)
+    school.environment.update(LOGBASTION_TRUSTED_PROXIES="127.0.0.1", DETECTION_BLOCKING="enforce")
     assert school.run("manage.py", "migrate", "-v0").returncode == 0
     first = school.run("manage.py", "load_example_data", "--credentials", str(school.credentials))
     assert first.stdout == "changed\n", first.stderr
@@ -107,9 +108,8 @@ def world(tmp_path_factory, certificates):
     try:
         eventually(lambda: school.get("/healthz") == (200, "ok\n"), 60)
         arguments = ["--url", f"https://localhost:{school.port}", "--ca", str(school.ca), "--requests", str(REQUESTS)]
-        traffic = school.run(
-            "traffic.py", *arguments, "--credentials", str(school.credentials), "--payment-outage", "--json"
-        )
+        more = ["--credentials", str(school.credentials), "--payment-outage", "--as-proxy", "--attack", "--json"]
+        traffic = school.run("traffic.py", *arguments, *more)
         metrics = school.metrics()
         wrong = school.get("/metrics", Authorization="Bearer wrong")[0]
     finally:
@@ -160,7 +160,7 @@ def test_each_log_in_log_out_and_refusal_has_exactly_one_event(world):
     statuses = json.loads(world["traffic"].stdout)["statuses"]
     auth = [event for event in world["events"] if event["logger"] == "accounts.auth"]
     by_command = [event["event_type"] for event in auth if "correlation_id" not in event]
-    assert by_command == ["password_changed"] * 3  # load_example_data gives each user a password
+    assert by_command == ["password_changed"] * 4  # load_example_data gives each user a password
     requests = [event for event in auth if "correlation_id" in event]
     assert set(collections.Counter(event["correlation_id"] for event in requests).values()) == {1}
     kinds = collections.Counter(event["event_type"] for event in requests)
@@ -176,18 +176,63 @@ def test_the_payment_outage_is_an_incident(world):
     incidents = [event for event in world["events"] if event["logger"] == "incidents"]
     (payment,) = [
         event for event in incidents
-        if event["event_type"] == "incident_opened" and event["extra"]["incident_type"] == "payment_failure"
+        if event["event_type"] == "incident_opened" and event["incident_type"] == "payment_failure"
     ]  # fmt: skip
     assert payment["extra"]["triggering_log"]["logger"] == "finances.stripe"
-    assert payment["correlation_id"] in payment["extra"]["correlation_ids"]
+    assert payment["correlation_id"] in payment["correlation_ids"]
     assert world["metrics"]["logbastion_incidents_opened_total", ("incident", "payment_failure")] == 1
 
 
+def test_five_guesses_are_seen_and_block_the_address_and_are_an_incident(world):
+    attack, events = json.loads(world["traffic"].stdout)["attack"], world["events"]
+    assert (attack["guesses"], attack["refused"]) == (5, True)
+    of_attacker = [event for event in events if event.get("security", {}).get("source_ip") == attack["address"]]
+    attempts = [event["level"] for event in of_attacker if event.get("event_type") == "authentication_attempt"]
+    assert attempts == ["WARNING"] * 5
+    told = [event["event_type"] for event in of_attacker if event["logger"] == "security.events"]
+    assert told == ["brute_force_attack", "ip_blocked"]
+    opened = [json.dumps(event) for event in events if event.get("event_type") == "incident_opened"]
+    assert any('"authentication_attack"' in one for one in opened)
+    metrics = world["metrics"]
+    assert metrics["security_events_total", ("event_type", "brute_force_attack")] == 1
+    assert metrics["logbastion_blocked_requests_total", ("mode", "enforce")] == 1
+
+
+def test_nobody_else_is_blocked_whose_log_in_fails(world):
+    attack, events = json.loads(world["traffic"].stdout)["attack"], world["events"]
+    failed = {
+        event["security"]["source_ip"] for event in events
+        if event.get("event_type") == "authentication_attempt" and event["level"] == "WARNING"
+    }  # fmt: skip
+    assert len(failed) > 2
+    blocked = [event["security"]["source_ip"] for event in events if event.get("event_type") == "ip_blocked"]
+    assert blocked == [attack["address"]]
+
+
+def test_who_looked_at_the_security_log_and_who_was_refused_is_logged(world):
+    attack = json.loads(world["traffic"].stdout)["attack"]
+    looked = [event for event in world["events"] if event.get("event_type") == "security_log_access"]
+    assert [event["security"]["source_ip"] for event in looked] == [attack["officer_address"], attack["other_address"]]
+    granted, refused = (event["extra"] for event in looked)
+    assert (granted["access_granted"], refused["access_denied"], refused["reason"]) == (True, True, "not_staff")
+    assert granted["filter"] == {"span": "1h", "address": attack["address"]}
+    assert attack["page_reads"] == "the log files of this host"
+
+
 def test_nothing_secret_was_logged(world):
-    passwords = [user["password"] for user in json.loads(world["school"].credentials.read_text())["users"]]
+    known = json.loads(world["school"].credentials.read_text())
+    passwords = [user["password"] for user in [*known["users"], known["officer"]]]
     raw = b"".join(path.read_bytes() for path in (world["school"].directory / "logs").iterdir())
     raw += b"\n".join(world["sink"].lines)
-    secrets_ = [*passwords, "4242424242424242", "4000000000000002", "4000000000000119", "teacher@", "csrfmiddleware"]
+    secrets_ = [
+        *passwords,
+        "4242424242424242",
+        "4000000000000002",
+        "4000000000000119",
+        "teacher@",
+        "teacher.",
+        "csrfmiddleware",
+    ]
     assert [secret for secret in secrets_ if secret.encode() in raw] == []
 
 
@@ -260,10 +305,15 @@ def test_the_models_have_their_migrations(world):
          {"BIND": "0.0.0.0:0", "TLS_CERTIFICATE_FILE": ""}, "there is no certificate"),
         (["traffic.py", "--url", "http://app:1", "--credentials", "x"], {}, "write https://host:port"),
         (["traffic.py", "--url", "https://app:1", "--credentials", "/nowhere/x"], {}, "cannot begin"),
+        (["traffic.py", "--url", "https://app:1", "--credentials", "CREDENTIALS", "--attack"], {}, "needs --as-proxy"),
+        (["traffic.py", "--url", "https://app:1", "--credentials", "CREDENTIALS", "--attack", "--as-proxy",
+          "--requests", "9"], {}, "takes 17 requests or more"),
     ],
 )  # fmt: skip
 def test_wrong_settings_get_a_sentence(world, arguments, environment, sentence):
-    done = world["school"].run(*arguments, **environment)
+    credentials = str(world["school"].credentials)
+    given = [credentials if argument == "CREDENTIALS" else argument for argument in arguments]
+    done = world["school"].run(*given, **environment)
     assert done.returncode != 0
     assert sentence in done.stdout + done.stderr
 

@@ -304,3 +304,35 @@ def test_every_output_is_one_valid_json_line(msg, args, extra, name):
     found = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
     assert found["level"] == "INFO"
     assert found["event"]["dataset"].startswith("django.")
+
+
+def test_money_that_dashboards_count_by_is_copied_and_stays_where_it_was():
+    extra = {"amount": "49.90", "currency": "EUR", "decline_code": "insufficient_funds"}
+    found = event(extra)
+    assert found["payment"] == extra
+    assert found["extra"] == extra
+
+
+def test_incidents_that_dashboards_count_by_have_fields_of_their_own():
+    extra = {"incident_id": "inc_1", "incident_type": "payment_failure", "severity": "HIGH"}
+    found = event(extra)
+    assert {name: found[name] for name in extra} == extra
+
+
+@pytest.mark.parametrize("amount", [True, 49.9, "49,90", "1e5", "NaN", "", "9" * 40, ["1"]])
+def test_what_is_no_decimal_text_is_no_amount(amount):
+    found = event({"amount": amount})
+    assert "payment" not in found
+    assert "amount" in found["extra"]
+
+
+def test_a_severity_without_an_incident_is_none_of_an_incident():
+    assert "severity" not in event({"severity": "HIGH"})
+
+
+@pytest.mark.parametrize("name", ["kind", "category", "start", "end"])
+def test_what_ecs_does_not_list_never_passes_the_gate_by_beside_an_incident(name):
+    secret = "ana@example.org"
+    line = FORMATTER.format(record(extra={"incident_id": "inc_1", "event": {name: secret, "kind_of": "x"}}))
+    again = FORMATTER.format(record(extra={"incident_id": "inc_1", "event": {name: [secret]}}))
+    assert secret not in line + again

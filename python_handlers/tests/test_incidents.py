@@ -7,11 +7,12 @@ import re
 import threading
 
 import pytest
+import trustme
 from conftest import eventually
 from detection_helpers import Clock
 from prometheus_client import REGISTRY
 
-from logbastion import IncidentDetectionHandler, IncidentDetector, bind, logging_config
+from logbastion import ConfigurationError, IncidentDetectionHandler, IncidentDetector, bind, logging_config
 from logbastion.cli.main import main
 from logbastion.detection import configure_detection
 from logbastion.incidents.options import checked_options
@@ -288,9 +289,38 @@ def test_one_setting_switches_it_on_and_the_event_is_in_the_security_stream(clea
     event = json.loads((tmp_path / "security.log").read_text())
     assert event["event_type"] == "incident_opened"
     assert event["event"]["dataset"] == "django.security"
-    assert event["extra"]["rule"]["id"] == "payment_failure"
+    assert (event["event"]["kind"], event["rule"]["id"]) == ("alert", "payment_failure")
+    assert (event["severity"], event["incident_count"]) == ("HIGH", 1)
     assert event["extra"]["triggering_log"]["message"] == PAYMENT
     assert logging_config("production", log_directory=tmp_path)["handlers"].keys() == {"files", "prometheus"}
+
+
+def test_the_environment_switches_alertmanager_on(clean_environment, monkeypatch, tmp_path):
+    ca, password = tmp_path / "ca.crt", tmp_path / "password"
+    password.write_text("secret\n")
+    given = {
+        "CA_FILE": str(ca),
+        "INCIDENTS_ALERTMANAGER": "observer:9093,second:9093",
+        "INCIDENTS_ALERTMANAGER_USERNAME": "incidents",
+        "INCIDENTS_ALERTMANAGER_PASSWORD_FILE": str(password),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"LOGBASTION_{name}", value)
+    with monkeypatch.context() as patch, pytest.raises(ConfigurationError, match="host:port"):
+        patch.setenv("LOGBASTION_INCIDENTS_ALERTMANAGER", "http://observer")
+        logging_config("test", incidents=True)
+    ca.write_text(trustme.CA().cert_pem.bytes().decode())
+    options = logging_config("test", incidents={"without": ["disk_full"]})["handlers"]["incidents"]["options"]
+    assert options["without"] == ["disk_full"]
+    assert options["responses"]["alertmanager"] == {
+        "destinations": "observer:9093,second:9093",
+        "ca_file": str(ca),
+        "username": "incidents",
+        "password_file": str(password),
+    }
+    own = {"responses": {"alertmanager": {"destinations": "own:9093", "ca_file": str(ca)}}}
+    assert logging_config("test", incidents=own)["handlers"]["incidents"]["options"] == own
+    assert "incidents" not in logging_config("test")["handlers"]
 
 
 def test_only_what_is_named_can_run():

@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from conftest import eventually
 
 from logbastion import CorrelationIdFilter, EventFormatter, bind, rate_limit
 from logbastion.lazy import LazyLogMessage
@@ -272,6 +273,41 @@ def test_a_child_counts_its_own(logger, collect, clock):
     assert os.waitpid(child, 0)[1] == 0
     limit.close()
     assert collect.summaries() == [4]
+
+
+def test_the_summary_of_a_storm_that_ends_comes_in_a_process_that_logs_nothing_more(logger, collect):
+    limited(collect, 2, interval_seconds=0.2)
+    for number in range(50):
+        logger.error("failed %d", number)
+    eventually(lambda: sum(collect.summaries()) == 48, 10)
+    assert len(collect.others()) == 2
+    eventually(lambda: not tellers(), 10)  # nothing is owed, so no thread is left
+    for number in range(50, 60):
+        logger.error("failed %d", number)
+    eventually(lambda: sum(collect.summaries()) + len(collect.others()) == 60, 10)
+
+
+def test_a_quiet_child_tells_its_own_storm_and_not_that_of_its_parent(logger, collect):
+    limited(collect, 1, interval_seconds=0.2)
+    for _ in range(5):
+        logger.error("a")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            collect.records.clear()
+            for _ in range(4):
+                logger.error("a")
+            eventually(lambda: collect.summaries() == [3], 10)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    eventually(lambda: collect.summaries() == [4], 10)
+
+
+def tellers():
+    return [thread for thread in threading.enumerate() if thread.name == "logbastion-rate-limit"]
 
 
 PROGRAM = """

@@ -298,44 +298,6 @@ def test_many_threads_lose_and_double_nothing(spool):
     )
 
 
-def test_host_durability_syncs_before_it_returns_and_shares_the_sync(tmp_path, monkeypatch):
-    synced = []
-    real = os.fdatasync
-
-    def fdatasync(descriptor):
-        size = os.fstat(descriptor).st_size
-        real(descriptor)
-        synced.append(size)
-
-    monkeypatch.setattr(os, "fdatasync", fdatasync)
-    spool = Spool(tmp_path, durability="host")
-    for number in range(20):
-        spool.append("audit", record(number))
-        assert synced[-1] == segments(tmp_path)[0].stat().st_size
-    synced.clear()
-    threads = [threading.Thread(target=put, args=(spool, index * 50, index * 50 + 50, "audit")) for index in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert synced[-1] == segments(tmp_path)[0].stat().st_size
-    assert len(synced) < 400
-    assert len(take(spool)) == 420
-    spool.close()
-
-
-def test_a_sync_that_fails_is_told_and_does_not_hurt_the_caller(tmp_path, monkeypatch):
-    def fdatasync(descriptor):
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(os, "fdatasync", fdatasync)
-    spool = Spool(tmp_path, durability="host")
-    assert spool.append("audit", record(1))
-    assert "Input/output error" in spool.error
-    assert take(spool) == [1]
-    spool.close()
-
-
 def test_after_close_events_are_kept_for_the_next_process(tmp_path):
     spool = Spool(tmp_path)
     put(spool, 0, 10)

@@ -25,6 +25,27 @@ def test_up_succeeds_and_says_what_came_of_it(deployed):
     assert "secrets/lab/passwords/log_reader" in deployed.output
 
 
+def test_up_shows_the_attack_from_the_guesses_to_the_officers_page(deployed):
+    shown = {
+        row[0]: row[1:]
+        for line in deployed.output.splitlines()
+        if len(row := [cell.strip() for cell in line.strip("│┃ \n").split("│")]) == 3
+    }
+    for sign in (
+        "guessed passwords stored",
+        "attack seen (brute_force_attack)",
+        "address blocked (ip_blocked)",
+        "next request of the address",
+        "incident opened",
+        "alert AttackDetected received",
+        "page shows it to the officer",
+        "another user's look at the page",
+    ):
+        wanted, seen = shown[sign]
+        assert wanted == seen, sign
+    assert shown["page shows it to the officer"][1] == "yes, from Elasticsearch"
+
+
 def test_each_logged_event_is_stored_exactly_once(running):
     counts = wait_until_complete()
     assert [each for each in counts if not each.complete] == []

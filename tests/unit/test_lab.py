@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import elasticsearch_package, hosts, images, machine, main_job, settings, stack
+from lab import attack, elasticsearch_package, hosts, images, machine, main_job, settings, stack
 from lab.__main__ import main
 from lab.errors import LabError
 from lab.shell import run
@@ -130,6 +130,14 @@ def test_counting_sees_what_is_missing_and_what_is_doubled(monkeypatch):
 def test_main_job_complains_about_each_thing_that_is_wrong(counts, targets, received, sentence):
     with pytest.raises(LabError, match=sentence):
         main_job._complain(counts, targets, received)
+
+
+def test_main_job_complains_about_a_sign_of_the_attack_that_is_missing():
+    counts = [stack.StreamCount("security", 5, 5, 0, 0)]
+    signs = [attack.Sign("attack seen", "1", "1"), attack.Sign("address blocked", "1", "0")]
+    with pytest.raises(LabError, match=r"^The attack: address blocked: 0, and not 1, 120 s after it\.$"):
+        main_job._complain(counts, {"django app": "up"}, True, signs)
+    main_job._complain(counts, {"django app": "up"}, True, signs[:1])
 
 
 def test_every_stream_has_a_reader():

@@ -23,7 +23,7 @@ def options_of(role: Path) -> dict:
 
 def test_there_are_roles():
     assert {role.name for role in ROLES} >= {
-        "alertmanager", "certificates", "django_logging", "elasticsearch", "log_store", "logstash", "package_repository", "prometheus", "rsyslog_ingest",
+        "alertmanager", "certificates", "django_logging", "elasticsearch", "kibana", "log_store", "logstash", "package_repository", "prometheus", "rsyslog_ingest",
     }  # fmt: skip
 
 

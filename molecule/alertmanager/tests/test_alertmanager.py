@@ -1,7 +1,7 @@
 """What the role leaves: an Alertmanager that answers over TLS to those who know the password, and tells a receiver."""
 
 import pytest
-from service_over_tls import wait_for
+from service_over_tls import ServiceOverTls, wait_for
 
 
 def test_it_answers_over_tls_with_its_password_only(alertmanager):
@@ -58,6 +58,19 @@ def test_it_survives_a_restart_and_a_kill_and_keeps_its_silences(host, alertmana
     )
     wait_for(lambda: alertmanager.get("/-/ready").status_code == 200)
     assert alertmanager.get(f"/api/v2/silence/{identifier}").json()["status"]["state"] == "active"
+
+
+def test_applications_have_a_password_of_their_own(alertmanager, secrets_directory, inventory_name, password):
+    own = (secrets_directory / "passwords/alertmanager_incidents").read_text().strip()
+    assert own != password
+    application = ServiceOverTls(inventory_name, 9093, alertmanager.authority, ("incidents", own))
+    labels = {"alertname": "Incident", "incident": "payment_failure", "job": f"incidents-{inventory_name}"}
+    alert = {"labels": labels, "endsAt": "2100-01-01T00:00:00Z"}
+    assert application.post("/api/v2/alerts", [alert]).status_code == 200
+    known = alertmanager.get("/api/v2/alerts").json()
+    assert [one["labels"] for one in known if one["labels"].get("job") == labels["job"]] == [labels]
+    for wrong in (("incidents", password), ("alertmanager", own)):
+        assert alertmanager.get("/api/v2/alerts", auth=wrong).status_code == 401
 
 
 def test_sandbox_is_in_force(host):
@@ -123,6 +136,7 @@ def test_what_cannot_work_or_is_unsafe_is_refused_before_anything_is_changed(ass
         return [{"name": "team", f"{kind}_configs": [options]}]
 
     cases = {
+        "one user for both": ({"incidents_user": "alertmanager"}, "must be another one than alertmanager_web_user"),
         "nobody": ({"receivers": []}, "nobody would hear of an alert"),
         "stranger": (
             {"critical_receiver": "someone"},

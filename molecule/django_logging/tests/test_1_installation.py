@@ -22,6 +22,9 @@ def owner_and_mode(host, path):
         ("/etc/django-app/logging.env", "root", "django-app", 0o640),
         ("/etc/django-app/logging/metrics_token", "root", "django-app", 0o640),
         ("/etc/django-app/logging/pseudonym-keys", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/incidents_password", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/security_page_password", "root", "django-app", 0o640),
+        ("/etc/django-app/logging/archive.env", "root", "django-app", 0o640),
         ("/etc/django-app/logging/certs", "root", "django-app", 0o750),
         ("/etc/django-app/logging/certs/ca.crt", "root", "django-app", 0o644),
         ("/etc/django-app/logging/certs/client.crt", "root", "django-app", 0o644),
@@ -54,6 +57,8 @@ def test_readers_read_logs_and_no_key(host):
         "/etc/django-app/logging/certs/client.key",
         "/etc/django-app/logging/metrics_token",
         "/etc/django-app/logging/pseudonym-keys",
+        "/etc/django-app/logging/incidents_password",
+        "/etc/django-app/logging/security_page_password",
         "/etc/django-app/logging.env",
     ):
         assert host.run(f"runuser -u auditor -- cat {path}").rc == 1
@@ -99,6 +104,19 @@ def test_token_is_the_one_that_prometheus_has(host, secrets_directory):
     assert host.file("/etc/django-app/logging/metrics_token").content_string.strip() == made.read_text().strip()
 
 
+def test_security_page_has_the_credential_of_the_store_and_of_nobody_else(host, secrets_directory):
+    made = (secrets_directory / "passwords/security_page_reader").read_text().strip()
+    path = "/etc/django-app/logging/security_page_password"
+    assert host.file(path).content_string.strip() == made
+    settings = host.file("/etc/django-app/logging.env").content_string
+    assert made not in settings
+    assert {
+        "LOGBASTION_SECURITY_PAGE_ELASTICSEARCH=logs.example.org:9200",
+        "LOGBASTION_SECURITY_PAGE_USERNAME=security_page_reader",
+        f"LOGBASTION_SECURITY_PAGE_PASSWORD_FILE={path}",
+    } <= set(settings.splitlines())
+
+
 def test_key_of_pseudonyms_is_that_of_the_control_node(host, secrets_directory):
     made = secrets_directory / "passwords/pseudonym_key_django-app"
     assert made.stat().st_mode & 0o777 == 0o600
@@ -107,6 +125,27 @@ def test_key_of_pseudonyms_is_that_of_the_control_node(host, secrets_directory):
     content = host.file("/etc/django-app/logging/pseudonym-keys").content_string
     assert content == f"k{hashlib.sha256(key.encode()).hexdigest()[:10]} {key}\n"
     assert key not in host.file("/etc/django-app/logging.env").content_string
+
+
+def test_incidents_go_to_alertmanager_with_a_password_of_their_own(host, secrets_directory, inventory_name):
+    made = secrets_directory / "passwords/alertmanager_incidents"
+    assert made.stat().st_mode & 0o777 == 0o600
+    file = "/etc/django-app/logging/incidents_password"
+    assert host.file(file).content_string == made.read_text().strip()
+    assert made.read_text().strip() not in host.file("/etc/django-app/logging.env").content_string
+    program = (
+        "import json, logbastion; handlers = logbastion.logging_config(incidents=True)['handlers']; "
+        "print(json.dumps(handlers['incidents']['options']['responses']['alertmanager']))"
+    )
+    settings = "set -a; . /etc/django-app/logging.env; unset PROMETHEUS_MULTIPROC_DIR"
+    python = f"{settings}; exec /opt/django-app/venv/bin/python -c"
+    asked = json.loads(host.check_output("runuser -u django-app -- sh -c %s", f'{python} "{program}"'))
+    assert asked == {
+        "destinations": f"{inventory_name}:9093",
+        "ca_file": "/etc/django-app/logging/certs/ca.crt",
+        "username": "incidents",
+        "password_file": file,
+    }
 
 
 def test_doctor_finds_nothing_unsafe(host):

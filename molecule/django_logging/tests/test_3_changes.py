@@ -62,7 +62,26 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
             "must hold destinations such as logs.example.org:5959 or [2001:db8::1]:5959, and logs.example.org is none",
         ),
         "big port": ({"ingest": ["logs.example.org:70000"]}, "and logs.example.org:70000 is none"),
+        "Alertmanager without a port": (
+            {"incidents_alertmanager": ["observer"]},
+            "django_logging_incidents_alertmanager must hold destinations such as observer.example.org:9093, and observer",
+        ),
+        "no password for incidents": ({"incidents_password": ""}, "must be one line that is not empty"),
+        "user of incidents": ({"incidents_user": "a b"}, "django_logging_incidents_user (a b) may hold letters"),
+        "page": (
+            {"security_page": ["https://logs.example.org"]},
+            "django_logging_security_page_elasticsearch must hold destinations such as logs.example.org:9200",
+        ),
         "retention time": ({"retention_time": "2 a.m."}, "must be hours and minutes in quotes"),
+        "archive": ({"archive": "https://archive"}, "must be an absolute path or s3://bucket/prefix"),
+        "missing archive": (
+            {"archive": "/no/such/archive"},
+            "which is no directory on this host. Mount its file system",
+        ),
+        "half credentials": (
+            {"archive": "s3://a", "archive_access_key": "key"},
+            "belong together. Set both, or neither",
+        ),
         "nowhere": ({"ingest": []}, "the inventory has no host in the group log_ingest, so events would go nowhere"),
         "application": (
             {"application": "../app"},
@@ -90,19 +109,59 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
     assert_each_is_refused(cases, HOST)
 
 
-def test_retention_is_taken_away_and_brought_back(bookworm, run_playbook):
-    unit = "/etc/systemd/system/django-app-log-retention"
-    run = run_playbook(limit=HOST, variables={"django_logging_retention": False})
+def test_retention_and_the_credential_of_the_page_are_taken_away_and_brought_back(bookworm, run_playbook):
+    unit, secret = "/etc/systemd/system/django-app-log-retention", "/etc/django-app/logging/security_page_password"
+    without = {"django_logging_retention": False, "django_logging_security_page": False}
+    run = run_playbook(limit=HOST, variables=without)
     assert not run.failed, run.output
+    assert not bookworm.file(secret).exists
+    assert "SECURITY_PAGE" not in bookworm.file("/etc/django-app/logging.env").content_string
     assert not bookworm.file(f"{unit}.timer").exists
     assert not bookworm.file(f"{unit}.service").exists
     assert not bookworm.service("django-app-log-retention.timer").is_running
-    assert run_playbook(limit=HOST, variables={"django_logging_retention": False}).changed == 0
+    assert run_playbook(limit=HOST, variables=without).changed == 0
     run = run_playbook(limit=HOST, variables={"django_logging_retention_time": "03:30"})
     assert not run.failed, run.output
     assert bookworm.service("django-app-log-retention.timer").is_running
+    assert bookworm.file(secret).exists
     assert "03:30" in bookworm.check_output("systemctl show django-app-log-retention.timer --property=TimersCalendar")
     assert not run_playbook(limit=HOST).failed
+
+
+def test_without_an_alertmanager_there_is_no_password(bookworm, run_playbook):
+    path = "/etc/django-app/logging/incidents_password"
+    run = run_playbook(limit=HOST, variables={"django_logging_incidents_alertmanager": []})
+    assert not run.failed, run.output
+    assert not bookworm.file(path).exists
+    assert "ALERTMANAGER" not in bookworm.file("/etc/django-app/logging.env").content_string
+    assert not run_playbook(limit=HOST).failed
+    assert bookworm.file(path).exists
+
+
+def test_old_files_go_to_an_archive_and_come_back(bookworm, run_playbook):
+    archive, logs = "/srv/archive", "/var/log/django-app"
+    bookworm.check_output(f"install --directory --owner=django-app --group=django-app --mode=0750 {archive}")
+    run = run_playbook(limit=HOST, variables={"django_logging_archive": archive})
+    assert not run.failed, run.output
+    line = '{"@timestamp": "\'$(date -u -d "400 days ago" +%FT%TZ)\'", "number": 1}'
+    bookworm.check_output("runuser -u django-app -- sh -c %s", f"echo '{line}' > {logs}/security.log-20200101")
+    bookworm.check_output("systemctl start django-app-log-retention.service")
+    assert not bookworm.file(f"{logs}/security.log-20200101").exists
+    archived = f"{archive}/archive/{HOST}/security/security.log-20200101.gz"
+    assert bookworm.file(archived).mode == 0o640
+    settings = "set -a; . /etc/django-app/logging.env; . /etc/django-app/logging/archive.env"
+    command = f"{settings}; exec /opt/django-app/venv/bin/logbastion"
+    bookworm.check_output("runuser -u django-app -- sh -c %s", f"{command} verify")
+    bookworm.check_output("runuser -u django-app -- sh -c %s", f"{command} restore security.log-20200101")
+    assert "number" in bookworm.check_output(f"zcat {logs}/security.log-20200101.gz")
+    # An archive that is not mounted does not keep the other files from being looked after.
+    bookworm.check_output(f"mv {archive} {archive}.away")
+    assert bookworm.run("systemctl start django-app-log-retention.service").rc != 0
+    assert "the file system" in bookworm.check_output("journalctl --unit=django-app-log-retention --lines=20")
+    bookworm.check_output(f"mv {archive}.away {archive} && systemctl start django-app-log-retention.service")
+    run = run_playbook(limit=HOST)
+    assert not run.failed, run.output
+    assert "LOGBASTION_ARCHIVE" not in bookworm.file("/etc/django-app/logging/archive.env").content_string
 
 
 def test_misspelt_variable_is_refused(run_playbook):

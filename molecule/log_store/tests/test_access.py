@@ -5,7 +5,11 @@ import uuid
 import pytest
 from conftest import STREAMS
 
-READERS = {"log_reader": {"application", "performance", "debug"}, "security_log_reader": {"security", "audit"}}
+READERS = {
+    "log_reader": {"application", "performance", "debug"},
+    "security_log_reader": {"security", "audit"},
+    "security_page_reader": {"security"},
+}
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,7 @@ def test_settings(host, inventory_name):
         "queue.checkpoint.writes": 1,
         "dead_letter_queue.enable": True,
         "dead_letter_queue.storage_policy": "drop_newer",
+        "dead_letter_queue.retain.age": "90d",
         "api.enabled": True,
         "api.http.host": "127.0.0.1",
         "api.http.port": 9600,
@@ -107,6 +108,16 @@ def test_unit(host):
     assert setting(host, "UnitFileState") == "enabled"
     exposure = host.run(f"systemd-analyze security --no-pager --threshold=45 {SERVICE}")
     assert exposure.rc == 0, exposure.stdout
+
+
+def test_dead_letters_have_an_end(host):
+    assert (
+        "/var/log/logstash/dead-letters - - - m:90d"
+        in host.file("/etc/tmpfiles.d/logbastion-logstash-dead-letters.conf").content_string
+    )
+    host.check_output("logrotate --debug /etc/logrotate.d/logbastion-logstash-dead-letters")
+    for timer in ("logrotate.timer", "systemd-tmpfiles-clean.timer"):
+        assert host.check_output(f"systemctl is-active {timer}") == "active"
 
 
 @pytest.mark.parametrize("port", PORTS)

@@ -61,6 +61,23 @@ def test_modes_and_owners(ingest, host, run):
     assert found == expected
 
 
+def test_dead_letters_have_an_end(ingest, host, run):
+    ingest.send([run.encode()])
+    ingest.wait_for_dead_letter(run)
+    host.check_output("logrotate --force --state /tmp/state /etc/logrotate.d/logbastion-ingest-dead-letters")
+    ingest.send([f"{run} again".encode()])
+    ingest.wait_for_dead_letter(f"{run} again")
+    directory = "/var/log/logbastion-ingest/dead-letters"
+    found = host.check_output(f"grep --recursive --count {run} {directory} {directory}.jsonl")
+    assert sum(int(line.rpartition(":")[2]) for line in found.splitlines()) == 2
+    host.check_output(f"touch --time=modify --date='91 days ago' {directory}/*")
+    host.check_output("systemd-tmpfiles --clean")
+    assert host.check_output(f"ls {directory}") == ""
+    assert [letter["raw"] for letter in ingest.dead_letters()] == [f"{run} again"]
+    for timer in ("logrotate.timer", "systemd-tmpfiles-clean.timer"):
+        assert host.check_output(f"systemctl is-active {timer}") == "active"
+
+
 def test_system_logging_and_node_exporter_of_the_host_were_not_switched_on(host):
     for service in ("rsyslog", "prometheus-node-exporter"):
         assert not host.service(service).is_running

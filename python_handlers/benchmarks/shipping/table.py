@@ -16,6 +16,7 @@ _SPEED: Final = (
     ("caller at 1 000/s us\nmedian / p99 / max", "paced", "caller_us"),
     ("CPU us\nan event", "flow", "cpu_us"),
     ("events/s\nend to end", "flow", "events_per_second"),
+    ("ours is so many\ntimes as fast", "flow", "times"),
     ("lost in\nthe burst", "flow", "lost"),
     ("MiB above\nidle", "flow", "memory_mib"),
 )
@@ -90,6 +91,20 @@ def _in_markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def _compared(results: Results) -> Results:
+    """Add to each round of the measure ``flow`` how many times as fast the set-up ``ours`` was in the same round."""
+    ours = [one.get("events_per_second") for one in results.get("ours", {}).get("flow", [])]
+    compared: Results = {}
+    for name, measures in results.items():
+        rounds = measures.get("flow", [])
+        times = [
+            {**one, "times": mine / one["events_per_second"]} if mine and one.get("events_per_second") else one
+            for one, mine in zip(rounds, ours, strict=False)
+        ]
+        compared[name] = {**measures, **({"flow": [*times, *rounds[len(times) :]]} if rounds else {})}
+    return compared
+
+
 def table(results: Results, *, markdown: bool = False) -> str:
     """Return the tables; a value is the median of its rounds, losses and doubles are the sum of all.
 
@@ -99,6 +114,7 @@ def table(results: Results, *, markdown: bool = False) -> str:
 
     """
     parts = []
+    results = _compared(results)
     for columns in (_SPEED, _TROUBLE):
         used = [column for column in columns if any(column[1] in measures for measures in results.values())]
         if not used:

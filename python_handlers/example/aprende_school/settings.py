@@ -34,10 +34,15 @@ ALLOWED_HOSTS = [host for host in os.environ.get("DJANGO_ALLOWED_HOSTS", "").spl
 
 INSTALLED_APPS = [
     "logbastion.django.detection",  # sees guessed passwords across the workers
+    "logbastion.django.incidents",  # the table of incidents, which all workers share
     "logbastion.django",  # logs log-ins, log-outs, refusals and changed passwords; adds to manage.py check
+    "logbastion.django.security_page",  # shows the security log to those who may see it, in the admin
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
     "school",
 ]
 
@@ -45,10 +50,12 @@ MIDDLEWARE = [
     "logbastion.django.middleware.CorrelationIdMiddleware",  # first: whatever comes after it logs with the id
     "logbastion.django.detection.middleware.BlockedAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",  # the admin's styles; gunicorn serves no files
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "school.middleware.SchoolMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -63,6 +70,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
             ],
         },
     },
@@ -86,6 +94,10 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # straight from the packages, without a copy of collectstatic
+WHITENOISE_AUTOREFRESH = False
+
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
@@ -96,13 +108,18 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# A run of traffic comes from one address and fails to log in on purpose: unless it is asked for, nobody is refused.
+# Unless it is asked for, nobody is refused: behind a proxy that LOGBASTION_TRUSTED_PROXIES does not name, that would be
+# everybody.
 LOGBASTION_DETECTION = {"STORE": "database", "BLOCKING": os.environ.get("DETECTION_BLOCKING") or "dry_run"}
+# Where it reads is in the environment. The guide wants superusers; here the permission is enough, so that an officer
+# can look without being able to change everything.
+LOGBASTION_SECURITY_PAGE = {"SUPERUSER_ONLY": False}
 # A health check every few seconds and every scrape are no requests of people.
 LOGBASTION_QUIET_PATHS = ("/healthz", "/metrics")
 LOGGING = logbastion.logging_config(
     metric_loggers=["business.search"],
     incidents={
+        "store": "database",
         "responses": {
             "database_health": {"function": "logbastion.django.incidents.health.database_health"},
         },

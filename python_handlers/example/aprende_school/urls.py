@@ -1,5 +1,6 @@
 """All pages of the example."""
 
+from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from school import views
@@ -15,5 +16,6 @@ urlpatterns = [
     path("report/", views.report, name="report"),
     path("broken/", views.broken, name="broken"),
     path("healthz", views.healthz, name="healthz"),
+    path("admin/", admin.site.urls),
     path("", include("logbastion.django.urls")),
 ]

@@ -24,6 +24,7 @@ from logbastion.sampling import LogSampler
 from logbastion.sanitize import sanitize_log_input
 from logbastion.shipping import ShippingHandler, TcpTransport
 from logbastion.streams import stream_for
+from logbastion.timed_rotating import CompressedTimedRotatingFileHandler
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "CircularBufferHandler",
     "Classification",
     "ClassificationError",
+    "CompressedTimedRotatingFileHandler",
     "ConfigurationError",
     "CorrelationIdFilter",
     "EventFormatter",

@@ -20,8 +20,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from logbastion.drop_counts import drop_counts
 from logbastion.files import make_log_directory
 from logbastion.formatters import EventFormatter
 from logbastion.jsonsafe import safe_str
@@ -43,6 +44,11 @@ _POLL_SECONDS: Final = 0.005
 
 _handlers: weakref.WeakSet[AsyncFileHandler] = weakref.WeakSet()
 renew_after_fork(_handlers, lambda handler: handler._after_fork())  # the module's own class
+
+
+class _Waiting(NamedTuple):
+    line: bytes
+    stream: str
 
 
 class AsyncLoggingSetup:
@@ -84,8 +90,9 @@ class AsyncFileHandler(UnlockedHandler):
     The formatter is asked in the calling thread, so a line says how things were, and no argument is kept alive.
 
     When the queue is full, a new record is dropped; one of the streams security and audit waits for room before, for at
-    most ``evidence_wait``. While the disk refuses, the lines in the queue wait. What is dropped is counted (see
-    :meth:`stats`), and an event on ``system.log_management`` in the same file says how many, once there is room.
+    most ``evidence_wait``. While the disk refuses, the lines in the queue wait. What is dropped is counted
+    (:meth:`stats`, and ``logbastion_events_dropped_total`` with the reason ``async_file``), and an event on
+    ``system.log_management`` in the same file says how many, once there is room.
 
     Args:
         filename: the file, 0640 whatever the umask; its directory is made with mode 0750 when it is missing. A relative
@@ -129,17 +136,17 @@ class AsyncFileHandler(UnlockedHandler):
         _handlers.add(self)
 
     def _begin(self) -> None:
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # its put() may be interrupted by itself
+        self._lines: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()  # its put() may be interrupted by itself
         self._admitting = threading.RLock()
         self._busy = False
-        self._new: deque[bytes] = deque()
+        self._new: deque[_Waiting] = deque()
         self._put_count = self._put_bytes = self._done_count = self._done_bytes = 0
         self._written = self._dropped = self._told = 0
         self._told_at = float("-inf")
         self._writing = threading.RLock()
         self._in_write = False
         self._failing = False
-        self._head: bytes | None = None
+        self._head: _Waiting | None = None
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self._no_threads = False
@@ -158,9 +165,10 @@ class AsyncFileHandler(UnlockedHandler):
         notice_fork()
         try:
             line = self._line(record)
-            if self._is_full(len(line)) and stream_for(record.name, record.levelno) in _EVIDENCE:
+            stream = stream_for(record.name, record.levelno)
+            if stream in _EVIDENCE and self._is_full(len(line)):
                 self._wait_for_room(len(line))
-            self._put(line)
+            self._put(_Waiting(line, stream))
             if self._closed or self._no_threads:
                 self._drain(time.monotonic() + self._exit_timeout)
             elif self._thread is None:
@@ -221,9 +229,9 @@ class AsyncFileHandler(UnlockedHandler):
                 return  # it is the one that makes room
             time.sleep(_POLL_SECONDS)
 
-    def _put(self, line: bytes) -> None:
+    def _put(self, waiting: _Waiting) -> None:
         """Admit a line or drop it. A call that interrupts another of its own thread leaves its line to that one."""
-        self._new.append(line)
+        self._new.append(waiting)
         with self._admitting:
             while self._new and not self._busy:
                 self._busy = True
@@ -233,13 +241,17 @@ class AsyncFileHandler(UnlockedHandler):
                 finally:
                     self._busy = False
 
-    def _admit(self, line: bytes) -> None:
-        if self._is_full(len(line)):
-            self._dropped += 1
+    def _admit(self, waiting: _Waiting) -> None:
+        if self._is_full(len(waiting.line)):
+            self._drop(waiting)
             return
         self._put_count += 1
-        self._put_bytes += len(line)
-        self._lines.put(line)
+        self._put_bytes += len(waiting.line)
+        self._lines.put(waiting)
+
+    def _drop(self, waiting: _Waiting) -> None:
+        self._dropped += 1
+        drop_counts.add(waiting.stream)
 
     def _start(self) -> None:
         if not self._start_lock.acquire(blocking=False):
@@ -258,7 +270,7 @@ class AsyncFileHandler(UnlockedHandler):
         if self._no_threads or self._closed:
             self._drain(time.monotonic() + self._exit_timeout)
 
-    def _run(self, lines: queue.SimpleQueue[bytes | None]) -> None:
+    def _run(self, lines: queue.SimpleQueue[_Waiting | None]) -> None:
         while not self._ending.is_set():
             try:
                 line = lines.get(timeout=_TOLD_SECONDS if self._told != self._dropped else None)
@@ -289,20 +301,20 @@ class AsyncFileHandler(UnlockedHandler):
                     self._head = self._next()
                 if self._head is None:
                     break
-                line = self._head
-                kept = self._write(line, deadline)
+                waiting = self._head
+                kept = self._write(waiting.line, deadline)
                 self._head = None
                 self._done_count += 1
-                self._done_bytes += len(line)
+                self._done_bytes += len(waiting.line)
                 if kept:
                     self._written += 1
                 else:
-                    self._dropped += 1
+                    self._drop(waiting)
             self._tell_dropped(deadline)
         finally:
             self._in_write = False
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> _Waiting | None:
         while True:
             try:
                 line = self._lines.get_nowait()

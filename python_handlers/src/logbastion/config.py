@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from logbastion.environments import Environment, rules_of
 from logbastion.formatters import EventFormatter
-from logbastion.incidents.options import checked_options
+from logbastion.incidents.options import checked_options, with_environment
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction import Classification, Redactor
@@ -93,7 +93,7 @@ def logging_config(
             :meth:`logbastion.redaction.Classification.standard`.
         harmless_fields: names of fields of yours that nothing is sensitive about, although their names look so.
         incidents: True, or a mapping with what :mod:`logbastion.incidents.options` lists: records from WARNING on are
-            looked at for incidents.
+            looked at for incidents, also with ``LOGBASTION_INCIDENTS_ALERTMANAGER`` and its like.
 
     Raises:
         ConfigurationError: with a sentence, when something given here or in the environment cannot work.
@@ -155,7 +155,7 @@ def logging_config(
             "log_directory": str(directory) if directory else None,
         }
     if incidents is not False:
-        handlers["incidents"] = _incident_handler(incidents, formatter["service_name"])
+        handlers["incidents"] = _incident_handler(incidents, formatter["service_name"], environment)
     loggers: dict[str, dict[str, Any]] = {
         name: {"handlers": [], "level": "NOTSET", "propagate": True} for name in _WITH_OWN_HANDLERS
     }
@@ -235,7 +235,8 @@ def _handler(factory: str, **arguments: Any) -> dict[str, Any]:
     return {name: factory, "formatter": "event", "filters": ["correlation"], **arguments}
 
 
-def _incident_handler(options: Mapping[str, Any] | bool, service_name: str) -> dict[str, Any]:
+def _incident_handler(asked: Mapping[str, Any] | bool, service_name: str, environment: str) -> dict[str, Any]:
+    options = asked if not isinstance(asked, (Mapping, bool)) else with_environment(asked, os.environ)
     try:
         checked_options(options)
     except ValueError as error:
@@ -244,8 +245,9 @@ def _incident_handler(options: Mapping[str, Any] | bool, service_name: str) -> d
         "()": "logbastion.incidents.handler.IncidentDetectionHandler",
         "filters": ["correlation"],
         "level": "WARNING",
-        "options": options if isinstance(options, bool) else dict(options),
+        "options": options,
         "service_name": service_name,
+        "environment": environment,
     }
 
 

@@ -27,6 +27,10 @@ def is_well_formed(candidate: object) -> bool:
     return isinstance(candidate, str) and _WELL_FORMED.fullmatch(candidate) is not None
 
 
+REQUEST_ATTRIBUTE: Final = "logbastion_correlation_id"
+"""Where a request keeps its id; :class:`logbastion.django.middleware.CorrelationIdMiddleware` puts it there."""
+
+
 def new_correlation_id() -> str:
     """Return a fresh random id (UUIDv4: it says nothing about time or machine to whoever sees the response)."""
     return str(uuid.uuid4())
@@ -85,13 +89,26 @@ class CorrelationIdFilter(logging.Filter):
         """Fill in ``correlation_id`` and the bound values; always True."""
         attributes = record.__dict__
         if attributes.get("correlation_id") is None:
-            attributes["correlation_id"] = _correlation_id.get()
+            known = _correlation_id.get()
+            attributes["correlation_id"] = _of_request(attributes) if known is None else known
         for name, value in _bound.get().items():
             if attributes.get(name) is None:
                 resolved = _resolved(value) if callable(value) else value
                 if resolved is not None:
                     attributes[name] = resolved
         return True
+
+
+def _of_request(attributes: dict[str, Any]) -> str | None:
+    """Return the id of the request that a record names: Django logs answers from 400 on after the context has ended."""
+    request = attributes.get("request")
+    if request is None:
+        return None
+    try:
+        value = vars(request).get(REQUEST_ATTRIBUTE)
+    except TypeError:  # no object with attributes
+        return None
+    return value if type(value) is str and is_well_formed(value) else None
 
 
 def _resolved(value: Callable[[], Any]) -> Any:

@@ -32,10 +32,20 @@ Rule   Strict  Otherwise  Found when
 051    E051    W051       A handler sends records over the network without TLS. ASVS 12.3.1 and 16.4.3.
 052    E052    silent     A logger is below the least level of the environment, and a handler writes it. ASVS 13.4.2.
 053    W053    silent     Events go to the console or into memory alone. PCI DSS v4.0.1, 10.3.3; ASVS 16.4.3.
+060    W060    W060       The maintenance flag does nothing, or turns staff away: file or middleware missing, or order.
+061    E061    W061       Others may write the maintenance flag or its directory. PCI DSS v4.0.1, 7.2.1; ASVS 13.4.1.
+062    W062    W062       This process cannot write the directory of the maintenance flag.
+063    W063    silent     Incidents are in the memory of each process. As 007.
+064    E064    W064       The store of incidents is reached over the network without TLS. ASVS 12.3.1.
+065    E065    E065       The store of incidents is a database that cannot be used.
+070    E070    W070       ``LOGBASTION_SECURITY_PAGE`` cannot be used as it is. PCI DSS v4.0.1, 10.4.1.
+071    E071    W071       The page of the security log cannot work in this project: what it needs is not installed.
+072    E072    silent     The page of the security log has nothing to read. PCI DSS v4.0.1, 10.4.1.
 099    W099    W099       Something could not be looked at.
 =====  ======  =========  ========================================================================================
 
-Rules 001 to 009 need Django and are made by :mod:`logbastion.django.checks`, the others by :mod:`logbastion.diagnosis`.
+Rules 001 to 009 and 070 to 072 need Django and are made by :mod:`logbastion.django.checks`, the others by
+:mod:`logbastion.diagnosis`.
 """
 
 from __future__ import annotations
@@ -175,6 +185,49 @@ RULES: Final[dict[int, Rule]] = {
         None,
         "Name log_directory or ingest in logging_config, or see to it that who runs the process keeps its standard "
         "error, and only for those who may read logs.",
+    ),
+    60: Rule(
+        "warning",
+        "warning",
+        "Name one file in LOGBASTION_MAINTENANCE_FILE and in the response `maintenance`, and put 'logbastion.django."
+        "incidents.middleware.MaintenanceMiddleware' into MIDDLEWARE after AuthenticationMiddleware.",
+    ),
+    61: Rule("error", "warning", "Use a directory of the application's own, such as /run/django-app: chmod 0750."),
+    62: Rule(
+        "warning",
+        "warning",
+        "Give the directory to the application's user (RuntimeDirectory= of its unit), and run this check as that "
+        "user.",
+    ),
+    63: Rule(
+        "warning",
+        None,
+        "Name a store that workers share: logging_config(incidents={'store': {'kind': 'redis', 'url': ...}}) or "
+        "'database'. With one process, silence this.",
+    ),
+    64: Rule("error", "warning", "Use rediss:// and name ssl_ca_certs in the url, or a Redis on this host."),
+    65: Rule(
+        "error",
+        "error",
+        "Put 'logbastion.django.incidents' into INSTALLED_APPS, run migrate, and name a database of DATABASES that is "
+        "PostgreSQL or SQLite.",
+    ),
+    70: Rule(
+        "error",
+        "warning",
+        "Correct LOGBASTION_SECURITY_PAGE, or the environment variables that begin so: the module "
+        "logbastion.django.security_page.options lists what they may say.",
+    ),
+    71: Rule(
+        "error",
+        "warning",
+        "Put 'logbastion.django' and what django.contrib.admin needs into INSTALLED_APPS, and the admin into "
+        "ROOT_URLCONF.",
+    ),
+    72: Rule(
+        "error",
+        None,
+        "Name Elasticsearch in LOGBASTION_SECURITY_PAGE, or the directory of security.log (LOGBASTION_LOG_DIRECTORY).",
     ),
     99: Rule("warning", "warning", "Run this as the application's user, and look at it by hand if that does not help."),
 }

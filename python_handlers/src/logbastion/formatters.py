@@ -2,77 +2,51 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import os
 import socket
-import time
 import traceback
 import uuid
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from logbastion.encoding import encode_line
-from logbastion.gate import Gate
-from logbastion.identifiers import uuid7
-from logbastion.jsonsafe import safe_attributes, safe_str, shortened
+from logbastion.encoding import completed_line, encode_line, quoted
+from logbastion.event_frame import (
+    EVENT_ID,
+    MAX_KEYWORD_BYTES,
+    PLAIN_LENGTH,
+    EventFrame,
+    WrittenFrame,
+    event_id,
+    identifier_of,
+    moment_of,
+    stream_of,
+)
+from logbastion.gate import Gate, judge_of
+from logbastion.incident_fields import INCIDENT, take_incident
+from logbastion.jsonsafe import LARGEST, are_usual, safe_attributes, safe_str, shortened
+from logbastion.messages import Arguments, message_of
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
 from logbastion.redaction_counts import counts
-from logbastion.streams import stream_for
 from logbastion.typed import TYPED, take_typed
 
-ECS_VERSION: Final = "8.17.0"
-MAX_KEYWORD_BYTES: Final = 1024
-_MAX_TEXT_BYTES: Final = 262_144
+__all__ = ["EventFormatter", "event_id"]
 
-_ID: Final = "_logbastion_event_id"
+_MAX_TEXT_BYTES: Final = 262_144
+_PLAIN_TEXT_LENGTH: Final = _MAX_TEXT_BYTES // 4
+
 _LINE: Final = "_logbastion_line"
+_EVENT: Final = "event"
 # A record's own attributes come first, in this order; what a logging call gives in `extra` comes after them.
 _FIRST: Final = list(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 _FIRST_COUNT: Final = len(_FIRST)
-_STANDARD: Final = frozenset({*_FIRST, "message", "asctime", "taskName", "stack_info", _ID, _LINE})
-_WITH_A_PLACE: Final = TYPED | {"user_id", "school_id", "correlation_id", "event_type"}
-_MAX_PID: Final = 2**32
-_PLAIN_LENGTH: Final = MAX_KEYWORD_BYTES // 4
+_STANDARD: Final = frozenset({*_FIRST, "message", "asctime", "taskName", "stack_info", EVENT_ID, _LINE})
+# Mapped as `long`. True is an int to Python, not to Elasticsearch; what has more than 63 bits is text by now.
+_NUMBERS: Final = ("user_id", "school_id")
+_KEYWORDS: Final = ("correlation_id", "event_type")
+_PLACED: Final = frozenset({*_NUMBERS, *_KEYWORDS})
 _MAX_TAKEN: Final = 64
 _LONGEST_TAKEN: Final = 2048
 _MAX_KNOWN: Final = 512
-_DIGITS: Final = tuple(f"{number:03}" for number in range(1000))
-_EPOCH: Final = datetime.datetime(1970, 1, 1)  # UTC; naive, so that its text has no offset
-
-
-def event_id(record: logging.LogRecord) -> str:
-    """Return the record's ``event.id``, a UUIDv7 that is made on the first call and kept on the record.
-
-    ``dict.setdefault`` is one step, so handlers in several threads get the same.
-    """
-    known: str | None = record.__dict__.get(_ID)
-    return known or _new_event_id(record, _moment(record.created)[1])
-
-
-def _new_event_id(record: logging.LogRecord, microseconds: int) -> str:
-    identifier: str = record.__dict__.setdefault(_ID, uuid7(microseconds))
-    return identifier
-
-
-def _moment(created: float) -> tuple[str, int]:
-    """Return a time as RFC 3339 in UTC and as microseconds since 1970; a value that is no time becomes now."""
-    try:
-        microseconds = round(created * 1e6)
-        return f"{_millisecond(microseconds // 1000)}{_DIGITS[microseconds % 1000]}Z", microseconds
-    except Exception:  # no number, not finite, or beyond the year 9999
-        return _moment(time.time())
-
-
-@lru_cache(maxsize=64)
-def _second(whole: int) -> str:
-    return (_EPOCH + datetime.timedelta(seconds=whole)).isoformat()
-
-
-@lru_cache(maxsize=64)
-def _millisecond(whole: int) -> str:
-    return f"{_second(whole // 1000)}.{_DIGITS[whole % 1000]}"
 
 
 class EventFormatter(logging.Formatter):
@@ -101,10 +75,14 @@ class EventFormatter(logging.Formatter):
         gate: Gate | None = None,
     ) -> None:
         super().__init__()
-        self._service = safe_str(service_name)
+        host = safe_str(host_name or socket.gethostname())
         self._environment = checked_environment(environment)
-        self._host = safe_str(host_name or socket.gethostname())
+        self._frame = EventFrame(safe_str(service_name), self._environment, host)
         self._gate = standard_redactor() if gate is None else gate
+        self._arguments: Arguments | None = getattr(self._gate, "arguments", None)
+        # What a subclass adds to the event must not be passed by.
+        self._judge = judge_of(self._gate) if type(self).event is EventFormatter.event else None
+        self._written: dict[tuple[object, object, object, object], WrittenFrame | None] = {}
         # Says on a record whose line is kept there. A text, so that other handlers can still pickle the record.
         self._mark = uuid.uuid4().hex
 
@@ -124,7 +102,7 @@ class EventFormatter(logging.Formatter):
             line: bytes = cached[1]
             return line
         try:
-            line = encode_line(self._gate(self.event(record)))
+            line = encode_line(self._gate(self.event(record))) if self._judge is None else self._line(record)
         except Exception as error:  # fails closed: a notice instead of what could not be judged
             counts.failed += 1
             counts.pending = True
@@ -134,73 +112,106 @@ class EventFormatter(logging.Formatter):
 
     def event(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the event before the gate."""
-        attributes = record.__dict__
-        names = tuple(attributes)  # one step: another thread may put something on the record meanwhile
-        taken = _names_taken.get(names) or _take_names(names)
-        extra = safe_attributes(attributes, taken.names, _STANDARD)  # before the frame puts the event's id there
-        event = self._frame(record)
-        event["message"], complaint = _message_of(record)
-        if taken.placed:
-            _place(event, extra)
-        if record.exc_info or record.exc_text or record.stack_info:
-            error = _error_of(record)
-            if error:
-                event["error"] = error
-        if complaint:
-            extra["logging_error"] = complaint
-        if extra:
-            event["extra"] = extra
-        return event
+        # Before the frame puts the event's id on the record.
+        content = _content_of(record, self._arguments, stream_of(record))
+        frame = self._frame.fields(record)
+        if _EVENT in content:
+            content[_EVENT] = {**frame[_EVENT], **content[_EVENT]}
+        return {**frame, **content}
 
-    def _frame(self, record: logging.LogRecord) -> dict[str, Any]:
-        moment, microseconds = _moment(record.created)
-        process = record.process
+    def _line(self, record: logging.LogRecord) -> bytes:
+        """Return the bytes of the whole event, of which only the content is built, judged and encoded."""
+        judge = self._judge
+        assert judge is not None  # noqa: S101 - the caller has asked
         try:
-            level, logger, dataset = _names_known[record.name, record.levelname, record.levelno]
-        except Exception:  # not yet known, or no text, and perhaps one that nothing can be done with
-            level, logger, dataset = _names(record.name, record.levelname, record.levelno)
-        return {
-            "@timestamp": moment,
-            "timestamp": moment,
-            "level": level,
-            "logger": logger,
-            "message": "",
-            "event": {"id": record.__dict__.get(_ID) or _new_event_id(record, microseconds), "dataset": dataset},
-            "service": {"name": self._service, "environment": self._environment},
-            "host": {"name": self._host},
-            "process": {"pid": process if type(process) is int and 0 <= process < _MAX_PID else os.getpid()},
-            "ecs": {"version": ECS_VERSION},
-        }
+            frame = self._written[record.name, record.levelname, record.levelno, record.process]
+        except Exception:  # not yet written, or no text, and perhaps one that nothing can be done with
+            return self._first_line(record)
+        if frame is None:
+            return encode_line(self._gate(self.event(record)))
+        content = _content_of(record, self._arguments, frame.stream)
+        if _EVENT in content:  # of an incident, and rare: it belongs into the frame
+            return encode_line(self._gate(self.event(record)))
+        moment, microseconds = moment_of(record.created)
+        content = judge(content, frame.stream)
+        message = content.pop("message")
+        beginning = (
+            f"{frame.before_time}{moment}{frame.before_timestamp}{moment}{frame.before_message}{quoted(message)}"
+            f"{frame.before_id}{identifier_of(record, microseconds)}{frame.end}"
+        )
+        line = completed_line(beginning, content)
+        return line or encode_line({**self._frame.fields(record), "message": message, **content})
+
+    def _first_line(self, record: logging.LogRecord) -> bytes:
+        """Return the line, and remember the frame for the next records like this one.
+
+        The gate sees this event whole. If it does not leave the logger's name as it is, it will see all of them whole.
+        """
+        frame = self._frame.written(record)
+        event = self._gate(self.event(record))
+        if frame is not None:
+            if len(self._written) >= _MAX_KNOWN:
+                self._written.clear()
+            key = record.name, record.levelname, record.levelno, record.process
+            self._written[key] = frame if event.get("logger") == record.name else None
+        return encode_line(event)
 
     def _notice(self, record: logging.LogRecord, error: Exception) -> dict[str, Any]:
-        event = self._frame(record)
+        event = self._frame.fields(record)
         event["message"] = "An event could not be prepared for writing; its content was withheld."
         event["error"] = {"type": _type_name(type(error))}
         return event
 
 
-def _names(name: object, levelname: object, levelno: object) -> tuple[str, str, str]:
-    """Return level, logger and dataset."""
-    logger, level = safe_str(name), safe_str(levelname)
-    number = levelno if isinstance(levelno, int) else logging.INFO
-    dataset = f"django.{stream_for(logger, number)}"
-    names = shortened(level, MAX_KEYWORD_BYTES), shortened(logger, MAX_KEYWORD_BYTES), dataset
-    if type(name) is type(levelname) is str and type(levelno) is int and len(name) + len(levelname) <= _PLAIN_LENGTH:
-        if len(_names_known) >= _MAX_KNOWN:
-            _names_known.clear()
-        _names_known[name, levelname, levelno] = names
-    return names
-
-
-_names_known: dict[tuple[object, object, object], tuple[str, str, str]] = {}
+def _content_of(record: logging.LogRecord, arguments: Arguments | None, stream: str) -> dict[str, Any]:
+    """Return what the logging call has given: message, fields with a place of their own, error, extra."""
+    attributes = record.__dict__
+    names = tuple(attributes)  # one step: another thread may put something on the record meanwhile
+    taken = _names_taken.get(names) or _take_names(names)
+    complaint = None
+    try:
+        message = message_of(record, arguments, stream)
+        if type(message) is not str or len(message) > _PLAIN_TEXT_LENGTH or not message.isascii():
+            message = shortened(safe_str(message), _MAX_TEXT_BYTES)
+    except Exception as error:  # wrong arguments, or one of them cannot be shown
+        # Without the arguments: nobody has decided that they may be shown in a place of their own.
+        complaint = f"The message and its arguments do not fit: {type(error).__name__}"
+        message = shortened(safe_str(record.msg), _MAX_TEXT_BYTES)
+    content: dict[str, Any] = {"message": message}
+    unplaced = _place_plain(content, attributes, taken)
+    extra = safe_attributes(attributes, [*unplaced, *taken.names] if unplaced else taken.names, usual=taken.usual)
+    if unplaced:
+        _place(content, extra, unplaced)
+    if taken.typed:
+        take_typed(content, extra)
+    if taken.incident:
+        take_incident(content, extra)
+    if record.exc_info or record.exc_text or record.stack_info:
+        details = _error_of(record)
+        if details:
+            content["error"] = details
+    if complaint:
+        extra["logging_error"] = complaint
+    if extra:
+        content["extra"] = extra
+    return content
 
 
 class _Taken(NamedTuple):
-    """What is taken of a record for ``extra``."""
+    """What is taken of a record."""
 
+    numbers: list[str]
+    """Those of :data:`_NUMBERS`."""
+    keywords: list[str]
+    """Those of :data:`_KEYWORDS`."""
     names: list[str]
-    placed: bool
-    """Whether one of them may have a field of its own."""
+    """The others, which go to ``extra``."""
+    typed: bool
+    """Whether some of these may have a field of their own."""
+    incident: bool
+    """Whether the event tells of an incident."""
+    usual: bool
+    """See :func:`~logbastion.jsonsafe.are_usual`."""
 
 
 _names_taken: dict[tuple[str, ...], _Taken] = {}
@@ -211,49 +222,50 @@ def _take_names(names: tuple[str, ...]) -> _Taken:
     kept = list(names)
     if kept[:_FIRST_COUNT] == _FIRST:
         kept = kept[_FIRST_COUNT:]
-    if len(kept) > _MAX_TAKEN or not all(type(name) is str for name in kept):
-        return _Taken(kept, placed=True)
-    taken = _Taken([name for name in kept if name not in _STANDARD], not _WITH_A_PLACE.isdisjoint(kept))
-    if sum(map(len, kept)) <= _LONGEST_TAKEN:
+    kept = [name for name in kept if name not in _STANDARD]
+    taken = _Taken(
+        [name for name in _NUMBERS if name in kept],
+        [name for name in _KEYWORDS if name in kept],
+        [name for name in kept if name not in _PLACED],
+        not TYPED.isdisjoint(kept),
+        INCIDENT in kept,
+        are_usual(kept),
+    )
+    if taken.usual and len(kept) <= _MAX_TAKEN and sum(map(len, kept)) <= _LONGEST_TAKEN:
         if len(_names_taken) >= _MAX_KNOWN:  # an application that makes names up cannot fill the memory
             _names_taken.clear()
         _names_taken[names] = taken
     return taken
 
 
-def _place(event: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Move what has a field of its own, and the type that its mapping wants, from ``extra`` to that field."""
-    # Mapped as `long`. True is an int to Python, not to Elasticsearch; what has more than 63 bits is text by now.
-    if "user_id" in extra and type(extra["user_id"]) is int:
-        event["user_id"] = extra.pop("user_id")
-    if "school_id" in extra and type(extra["school_id"]) is int:
-        event["school_id"] = extra.pop("school_id")
-    if "correlation_id" in extra:
-        value = extra["correlation_id"]
-        if type(value) is str and (0 < len(value) <= _PLAIN_LENGTH or _is_keyword(value)):
-            event["correlation_id"] = extra.pop("correlation_id")
-    if "event_type" in extra:
-        value = extra["event_type"]
-        if type(value) is str and (0 < len(value) <= _PLAIN_LENGTH or _is_keyword(value)):
-            event["event_type"] = extra.pop("event_type")
-    if not TYPED.isdisjoint(extra):
-        take_typed(event, extra)
+def _place_plain(content: dict[str, Any], attributes: dict[str, Any], taken: _Taken) -> list[str]:
+    """Put what has a field of its own there, if it is plain; return the names of what is not, which is rare."""
+    unplaced: list[str] = []
+    for name in taken.numbers:
+        value = attributes.get(name)
+        if type(value) is int and -LARGEST <= value <= LARGEST:
+            content[name] = value
+        else:
+            unplaced.append(name)
+    for name in taken.keywords:
+        value = attributes.get(name)
+        if type(value) is str and 0 < len(value) <= PLAIN_LENGTH and value.isascii():
+            content[name] = value
+        else:
+            unplaced.append(name)
+    return unplaced
+
+
+def _place(content: dict[str, Any], extra: dict[str, Any], unplaced: list[str]) -> None:
+    """Move from ``extra`` what has, by now, the type that the mapping of its own field wants."""
+    for name in unplaced:
+        value = extra.get(name)
+        if type(value) is int if name in _NUMBERS else type(value) is str and _is_keyword(value):
+            content[name] = extra.pop(name)
 
 
 def _is_keyword(value: str) -> bool:
     return 0 < len(value.encode()) <= MAX_KEYWORD_BYTES
-
-
-def _message_of(record: logging.LogRecord) -> tuple[str, str | None]:
-    try:
-        message = record.getMessage()
-        if type(message) is str and len(message) <= _MAX_TEXT_BYTES // 4 and message.isascii():
-            return message, None
-        return shortened(safe_str(message), _MAX_TEXT_BYTES), None
-    except Exception as error:  # wrong arguments, or one of them cannot be shown
-        # Without the arguments: nobody has decided that they may be shown in a place of their own.
-        complaint = f"The message and its arguments do not fit: {type(error).__name__}"
-        return shortened(safe_str(record.msg), _MAX_TEXT_BYTES), complaint
 
 
 def _type_name(kind: type[BaseException]) -> str:

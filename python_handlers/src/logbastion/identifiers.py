@@ -24,8 +24,27 @@ def uuid7(microseconds: int) -> str:
         microseconds: since 1970-01-01 UTC; the low 48 bits of the milliseconds are taken, enough until the year 10889.
 
     """
+    owner, pieces = _pool
+    try:
+        # `list.pop` is one step, so no two threads get the same. A forked child never uses its parent's: hooks after
+        # fork do not run everywhere (uWSGI needs `py-call-osafterfork` for them).
+        piece = pieces.pop() if owner == os.getpid() else _new_piece()
+    except IndexError:
+        piece = _new_piece()
     # bytes.hex with separators takes half the time of formatting numbers.
-    return f"{_beginning(microseconds // 1000)}{_FRACTIONS[microseconds % 1000]}{_random().hex('-', 6)}"
+    return f"{_beginning(microseconds // 1000)}{_FRACTIONS[microseconds % 1000]}{piece.hex('-', 6)}"
+
+
+def uuid7_of(microseconds: int, digest: bytes) -> str:
+    """Return a UUIDv7 that is the same whenever it is made: the 62 bits are of a digest.
+
+    Args:
+        microseconds: since 1970-01-01 UTC.
+        digest: 8 bytes or more.
+
+    """
+    tail = digest[:1].translate(_VARIANT) + digest[1:8]
+    return f"{_beginning(microseconds // 1000)}{_FRACTIONS[microseconds % 1000]}{tail.hex('-', 6)}"
 
 
 @lru_cache(maxsize=16)
@@ -35,24 +54,15 @@ def _beginning(milliseconds: int) -> str:
     return f"{text[:8]}-{text[8:]}-7"
 
 
-def _random() -> bytes:
+def _new_piece() -> bytes:
     """Return 8 bytes: the variant and 62 bits of randomness.
 
-    The operating system is asked for 128 of them at a time. A forked child never uses its parent's: the process id says
-    whose they are, because hooks after fork do not run everywhere (uWSGI needs ``py-call-osafterfork`` for them).
-    ``list.pop`` is one step, so no two threads get the same.
+    The operating system is asked for 128 of them at a time; the others are left for the next calls.
     """
     global _pool  # noqa: PLW0603
-    owner, pieces = _pool
-    process = os.getpid()
-    if owner == process:
-        try:
-            return pieces.pop()
-        except IndexError:
-            pass
     block = bytearray(os.urandom(8 * _POOL_SIZE))
     block[::8] = block[::8].translate(_VARIANT)
-    pieces = list(struct.unpack("8s" * _POOL_SIZE, block))
+    pieces: list[bytes] = list(struct.unpack("8s" * _POOL_SIZE, block))
     piece = pieces.pop()
-    _pool = (process, pieces)
+    _pool = (os.getpid(), pieces)
     return piece

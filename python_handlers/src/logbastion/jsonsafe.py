@@ -28,7 +28,7 @@ MAX_INTEGER_BITS: Final = 63
 _MAX_PLAIN_TEXT: Final = MAX_STRING_BYTES // 4
 _MAX_USUAL_NAMES: Final = 2000
 _usual_names: set[str] = set()
-_LARGEST: Final = 2**MAX_INTEGER_BITS - 1
+LARGEST: Final = 2**MAX_INTEGER_BITS - 1
 # Between these, and at zero, every JSON writer gives a float the same digits; outside, 1e-05 may be 1e-5 or 0.00001.
 _SMALLEST_USUAL: Final = 1e-4
 _LARGEST_USUAL: Final = 1e16
@@ -80,6 +80,8 @@ def shortened(text: str, limit: int) -> str:
 
 def safe_key(key: object) -> str:
     """Return a key that ``flattened`` accepts: text, without NUL, not empty, at most 256 bytes."""
+    if isinstance(key, (bytes, bytearray)):
+        key = bytes(key[: MAX_KEY_BYTES + 1]).decode("utf-8", "backslashreplace")
     text = key if type(key) is str else safe_str(key)
     text = without_surrogates(text).replace("\0", "")
     return shortened(text, MAX_KEY_BYTES) or "_"
@@ -142,6 +144,8 @@ def _converted(value: Any, depth: int, parents: tuple[int, ...]) -> Any:  # noqa
         return safe_float(value.total_seconds())
     if isinstance(value, _PLAIN_TEXT):
         return shortened(safe_str(value), MAX_STRING_BYTES)
+    if isinstance(value, tuple) and hasattr(value, "_fields") and len(value) == len(value._fields):
+        return _container(dict(zip(value._fields, value, strict=True)), depth, parents)  # a named tuple keeps its names
     if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, str):
         return _container(value, depth, parents)
     facts = _request_facts(value)
@@ -181,21 +185,19 @@ def safe_mapping(value: Mapping[Any, Any], depth: int = 0, parents: tuple[int, .
     return result
 
 
-def safe_attributes(attributes: dict[str, Any], names: list[str], left_out: frozenset[str]) -> dict[str, Any]:
-    """Return what :func:`safe_mapping` returns of the named attributes, without those that are None or to be left out.
+def safe_attributes(attributes: dict[str, Any], names: list[str], *, usual: bool) -> dict[str, Any]:
+    """Return what :func:`safe_mapping` returns of the named attributes, without those that are None.
 
     This is the short way for usual names and plain values; anything else takes the long one.
 
     Args:
         attributes: a record's.
         names: those of them to take.
-        left_out: names that are not to be taken; the same at every call.
+        usual: what :func:`are_usual` says of them.
 
     """
-    if len(names) > MAX_ITEMS or not _usual_names.issuperset(names):
-        names = [name for name in names if name not in left_out]
-        if len(names) > MAX_ITEMS or not _become_usual(names):
-            return safe_mapping({name: attributes[name] for name in names if attributes.get(name) is not None})
+    if not usual:
+        return safe_mapping({name: attributes[name] for name in names if attributes.get(name) is not None})
     result: dict[str, Any] = {}
     most = _MAX_PLAIN_TEXT
     for name in names:
@@ -204,14 +206,18 @@ def safe_attributes(attributes: dict[str, Any], names: list[str], left_out: froz
         if kind is str:
             result[name] = value if value.isascii() and len(value) <= most else safe_value(value)
         elif kind is int:
-            result[name] = value if -_LARGEST <= value <= _LARGEST else safe_value(value)
+            result[name] = value if -LARGEST <= value <= LARGEST else safe_value(value)
         elif value is not None:
             result[name] = value if kind is bool else safe_value(value)
     return result
 
 
-def _become_usual(names: list[str]) -> bool:
-    """Say whether all of these can be keys as they are, and remember those that can."""
+def are_usual(names: list[str]) -> bool:
+    """Say whether these can be the keys of one mapping as they are. Names that can are remembered."""
+    if len(names) > MAX_ITEMS:
+        return False
+    if _usual_names.issuperset(names):
+        return True
     if len(_usual_names) > _MAX_USUAL_NAMES:  # an application that makes names up cannot fill the memory
         _usual_names.clear()
     if all(type(name) is str and safe_key(name) == name for name in names):

@@ -24,9 +24,11 @@ from prometheus_client.registry import Collector
 
 from logbastion import metric_files
 from logbastion.certificate_metrics import CertificateCollector
+from logbastion.drop_counts import ASYNC_FILE, drop_counts
 from logbastion.error_rate import ErrorRateCollector
 from logbastion.redaction_counts import counts
 from logbastion.retention_metrics import RetentionCollector, watch_retention
+from logbastion.streams import STREAMS
 from logbastion.unlocked import UnlockedHandler
 
 OTHER: Final = "other"
@@ -43,8 +45,8 @@ SECURITY_EVENT_TYPES: Final = (
     "distributed_guessing", "password_spraying", "slow_guessing", "ip_blocked", "ip_block_lifted", "ip_block_refused",
 )  # fmt: skip
 """Values of the label ``event_type``; everything else counts as ``other``."""
-UNCHECKED_OPERATIONS: Final = ("failed_login", "data_access", "block", "request")
-"""Values of the label ``operation``: what detection looks at."""
+UNCHECKED_OPERATIONS: Final = ("failed_login", "data_access", "block", "request", "incident")
+"""Values of the label ``operation``: what detection looks at; ``incident`` is a step on those of all workers."""
 BLOCK_MODES: Final = ("enforce", "dry_run")
 RESPONSE_OUTCOMES: Final = ("done", "failed", "timed_out", "busy", "rate_limited")
 # The alert SlowPerformance asks whether the 95th percentile is above 2.0 s: only an edge at 2.0 can answer that.
@@ -85,6 +87,7 @@ class Instruments:
             "Responses to incidents by what came of them",
             ["response", "outcome"],
         )
+        self.dropped = Counter("logbastion_events_dropped_total", "Events given up", ["stream", "reason"])
         # Born at 0: an alert on increase() cannot see a series whose first value is 1.
         for logger in (*KNOWN_LOGGERS, OTHER):
             for level in LEVELS:
@@ -93,6 +96,8 @@ class Instruments:
             self.security_events.labels(event_type=event_type)
         for operation in UNCHECKED_OPERATIONS:
             self.unchecked.labels(operation=operation)
+        for stream in STREAMS:
+            self.dropped.labels(stream=stream, reason=ASYNC_FILE)
         for mode in BLOCK_MODES:
             self.blocked_requests.labels(mode=mode)
 
@@ -320,7 +325,7 @@ def _observe_duration(record: logging.LogRecord) -> None:
 
 
 def publish_redactions() -> None:
-    """Add what the redaction of this process has done since the last time."""
+    """Add what the redaction of this process has done since the last time, and what asynchronous files dropped."""
     serially(_publish_redactions)
 
 
@@ -330,6 +335,8 @@ def _publish_redactions() -> None:
         instruments().redacted.inc(redacted)
     if failed:
         instruments().redaction_failures.inc(failed)
+    for stream, dropped in drop_counts.take().items():
+        instruments().dropped.labels(stream=stream, reason=ASYNC_FILE).inc(dropped)
 
 
 def _level(number: int) -> str:

@@ -21,6 +21,7 @@ from typing import Final
 
 from logbastion.jsonsafe import safe_str, shortened
 from logbastion.processes import after_fork, at_end_of_child, notice_fork
+from logbastion.quiet import QuietTeller
 from logbastion.streams import AUDIT, SECURITY, STREAMS, stream_for
 
 SUMMARY_EVENT_TYPE: Final = "log_rate_limit_summary"
@@ -31,10 +32,12 @@ _Key = tuple[str, int, str]
 _filters: weakref.WeakSet[RateLimitFilter] = weakref.WeakSet()
 _owing: set[RateLimitFilter] = set()
 """Filters with something to summarise. They are kept alive: a new configuration only forgets the old one's filters."""
+_teller: Final = QuietTeller(lambda: list(_owing))
 
 
 def _after_fork_in_child() -> None:
     _owing.clear()
+    _teller.forget()
     for limit in list(_filters):
         limit._begin()  # the module's own class
 
@@ -76,9 +79,10 @@ class RateLimitFilter(logging.Filter):
     last one) and ``suppressed_message`` (the template, without arguments). It goes through the logger, so it reaches
     the handlers that the records would have reached. It belongs to no request, and has no correlation id.
 
-    No thread waits for a storm to end. The summary of one that simply stops is written with the next record of any
-    message that passes through this filter after the interval; when there is none, at :meth:`close` and at the end of
-    the process. ``kill -9`` loses it. A child of ``fork`` counts its own records only.
+    The summary of a storm that simply stops is written with the next record of any message that passes through this
+    filter after the interval; when there is none, by a thread within about a second after it, at :meth:`close` or at
+    the end of the process. One thread of a process, a daemon, does that for all filters, and only while something is
+    owed. ``kill -9`` loses a summary. A child of ``fork`` counts its own records only.
 
     It may hang on handlers or on a logger. One that hangs on several handlers, as a name in ``dictConfig`` does, judges
     a record once, and all of them do the same. Two different ones on two handlers each write a summary to both.
@@ -148,6 +152,16 @@ class RateLimitFilter(logging.Filter):
         except Exception:  # rather one record too many than one that is missing
             return True
         return passes
+
+    def tell_due(self) -> None:
+        """Log the summaries of what was suppressed in intervals that are over. The thread for quiet processes asks."""
+        with self._lock:
+            due = self._take_due(time.monotonic()) if not self._busy else []
+        self._tell(due)
+
+    def seconds_until_due(self) -> float:
+        """Return when :meth:`tell_due` has something to do: in so many seconds, infinity when nothing is owed."""
+        return self._next_due - time.monotonic()
 
     def close(self) -> None:
         """Log the summaries of everything that was suppressed so far. The filter can be used further."""
@@ -232,6 +246,7 @@ class RateLimitFilter(logging.Filter):
 
     def _look_after_end(self) -> None:
         _owing.add(self)
+        _teller.start()
         if not self._at_end:
             self._at_end = True
             at_end_of_child(self, self.close)

@@ -11,7 +11,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from logbastion.metrics import publish_redactions, serially
+from logbastion.metrics import instruments, publish_redactions, serially
 from logbastion.shipping.status import DROP_REASONS, ShippingCounts
 from logbastion.streams import STREAMS
 
@@ -29,7 +29,7 @@ _COUNTERS: Final = {
 class _Instruments:
     def __init__(self) -> None:
         self.counters = {name: Counter(metric, text) for name, (metric, text) in _COUNTERS.items()}
-        self.dropped = Counter("logbastion_events_dropped_total", "Events given up by shipping", ["stream", "reason"])
+        self.dropped = instruments().dropped
         # Born at 0: an alert on increase() cannot see a series whose first value is 1.
         for stream in STREAMS:
             for reason in DROP_REASONS:

@@ -4,11 +4,15 @@ The guide's helper events give ``source_ip``, ``user_agent``, ``risk_score``, ``
 ``success`` flat in ``extra``; its mapping wants them in two objects. Both spellings are taken. A value that the mapping
 would refuse (an address that is none, a duration that is text) stays in ``extra``, because a refused field would cost
 the whole event.
+
+What dashboards count by (money) is copied to fields of its own: Kibana cannot count by the keys of a
+``flattened`` field. ``extra`` keeps it, as the guide writes it.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -54,7 +58,17 @@ _SECURITY: Final = {"source_ip": _is_ip, "user_agent": _is_text, "risk_score": _
 _PERFORMANCE: Final = {"duration_ms": _is_float, "operation": _is_keyword, "success": _is_bool}
 
 
-TYPED: Final = frozenset({"security", "performance", *_SECURITY, *_PERFORMANCE})
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", re.ASCII)
+
+
+def _is_decimal(value: object) -> bool:
+    return isinstance(value, str) and _DECIMAL.fullmatch(value) is not None
+
+
+_PAYMENT: Final = {"amount": _is_decimal, "currency": _is_keyword, "decline_code": _is_keyword}
+_PAYMENT_SIGNS: Final = ("amount", "decline_code")
+
+TYPED: Final = frozenset({"security", "performance", *_SECURITY, *_PERFORMANCE, *_PAYMENT_SIGNS})
 """Names in ``extra`` that :func:`take_typed` looks at."""
 
 
@@ -73,8 +87,16 @@ def _take(extra: dict[str, Any], group: str, fields: dict[str, Any], flat: tuple
     return taken
 
 
+def _copy(event: dict[str, Any], extra: dict[str, Any]) -> None:
+    if "amount" in extra or "decline_code" in extra:
+        payment = {name: extra[name] for name, fits in _PAYMENT.items() if name in extra and fits(extra[name])}
+        if not payment.keys().isdisjoint(_PAYMENT_SIGNS):
+            event["payment"] = payment
+
+
 def take_typed(event: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Move what fits from ``extra`` into ``event["security"]`` and ``event["performance"]``."""
+    """Move what fits from ``extra`` into ``event["security"]`` and ``event["performance"]``, and copy the rest."""
+    _copy(event, extra)
     taken = _take(extra, "security", _SECURITY, tuple(_SECURITY))
     if taken:
         event["security"] = taken

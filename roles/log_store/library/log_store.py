@@ -59,7 +59,7 @@ options:
         type: dict
         required: true
   users:
-    description: Native users. The password is compared by logging in with it.
+    description: Native users.
     type: list
     elements: dict
     default: []
@@ -72,6 +72,13 @@ options:
         description: The user's password.
         type: str
         required: true
+      update_password:
+        description:
+          - With V(always) the password is compared by logging in with it, and set when it is another one. With V(on_create) it is the first password of
+            a person, who may change it.
+        type: str
+        default: always
+        choices: [always, on_create]
       roles:
         description: All roles of the user.
         type: list
@@ -208,6 +215,13 @@ def _reason(error: HTTPError) -> str:
 
 def user_difference(api: Api, user: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Return the user before and after without the password, None if nothing differs. Someone is logged in to find out, nothing is written."""
+    if user.get("update_password") == "on_create":
+        stored = stored_user(api, user["name"])
+        roles = {"roles": sorted(user["roles"])}
+        if stored is None:
+            return {}, {**roles, "password": "as given"}
+        found = {"roles": sorted(stored["roles"])}
+        return None if found == roles else (found, roles)
     after = {"roles": sorted(user["roles"]), "password": "as given"}
     try:
         before = api.call("GET", "/_security/_authenticate", auth=(user["name"], user["password"]))
@@ -217,13 +231,28 @@ def user_difference(api: Api, user: dict[str, Any]) -> tuple[dict[str, Any], dic
     else:
         found = {"roles": sorted(before["roles"]), "password": "as given"}
         return None if found == after else (found, after)
+    stored = stored_user(api, user["name"])
+    return ({} if stored is None else {"roles": sorted(stored["roles"]), "password": "another"}), after
+
+
+def stored_user(api: Api, name: str) -> dict[str, Any] | None:
+    """Return the native user as Elasticsearch has it, None if there is none."""
     try:
-        stored = api.call("GET", f"/_security/user/{quote(user['name'], safe='')}")[user["name"]]
+        found: dict[str, Any] = api.call("GET", f"/_security/user/{quote(name, safe='')}")[name]
     except ApiError as error:
         if error.status != 404:
             raise
-        return {}, after
-    return {"roles": sorted(stored["roles"]), "password": "another"}, after
+        return None
+    return found
+
+
+def user_body(api: Api, user: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written of a user. A person who is there keeps the password, the full name, and whether the account is switched off."""
+    stored = stored_user(api, user["name"]) if user.get("update_password") == "on_create" else None
+    if stored is None:
+        return {"roles": user["roles"], "password": user["password"]}
+    kept = {key: stored[key] for key in ("full_name", "email", "metadata", "enabled") if stored.get(key) is not None}
+    return {**kept, "roles": user["roles"]}
 
 
 def streams_of(api: Api, patterns: list[str]) -> list[str]:
@@ -280,7 +309,7 @@ def load(api: Api, parameters: dict[str, Any], *, check: bool) -> dict[str, Any]
             written.append(label)
             before[label], after[label] = difference
             if not check:
-                body = {"roles": user["roles"], "password": user["password"]}
+                body = user_body(api, user)
                 api.call("PUT", f"/_security/user/{quote(user['name'], safe='')}", body)
     streams = streams_of(api, patterns) if patterns and parameters["roll_over"] else []
     if not check:
@@ -319,6 +348,7 @@ def main() -> None:
     user = {
         "name": {"type": "str", "required": True},
         "password": {"type": "str", "required": True, "no_log": True},
+        "update_password": {"type": "str", "default": "always", "choices": ["always", "on_create"], "no_log": False},
         "roles": {"type": "list", "elements": "str", "required": True},
     }
     thing = {

@@ -117,7 +117,7 @@ def test_a_bare_elasticsearch_gets_everything_components_first(api):
     kinds = [label.split()[0] for label in result["written"]]
     assert kinds == [
         *["snapshot_repository"] + ["ilm_policy"] * 5 + ["component_template"] * 7 + ["index_template"] * 5,
-        *["role"] * 3 + ["slm_policy"] * 4 + ["user"],
+        *["role"] * 4 + ["slm_policy"] * 4 + ["user"],
     ]
     assert len(api.writes) == len(kinds)
 
@@ -178,6 +178,33 @@ def test_a_users_password_and_roles_are_compared_and_never_shown(api):
     api.users["log_writer"]["roles"] = ["superuser"]
     assert log_store.load(api, parameters(users=other), check=False)["diff"]["before"] == {
         "user log_writer": {"roles": ["superuser"], "password": "as given"}
+    }
+
+
+def person(**changed):
+    return {
+        "name": "ada",
+        "password": "the first one",
+        "roles": ["log_developer"],
+        "update_password": "on_create",
+    } | changed
+
+
+def test_a_persons_password_is_set_once_and_roles_are_put_back(api):
+    log_store.load(api, parameters(users=[person()]), check=False)
+    assert api.users["ada"]["password"] == "the first one"
+    api.users["ada"] |= {"password": "her own", "full_name": "Ada", "enabled": False, "metadata": {}}
+    result = log_store.load(api, parameters(users=[person(password="another")]), check=False)
+    assert result["changed"] is False
+    wider = person(roles=["log_developer", "log_operator"])
+    assert log_store.load(api, parameters(users=[wider]), check=True)["written"] == ["user ada"]
+    assert log_store.load(api, parameters(users=[wider]), check=False)["written"] == ["user ada"]
+    # No password: Elasticsearch keeps the one that a user has.
+    assert api.users["ada"] == {
+        "roles": ["log_developer", "log_operator"],
+        "full_name": "Ada",
+        "enabled": False,
+        "metadata": {},
     }
 
 

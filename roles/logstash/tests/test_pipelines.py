@@ -18,7 +18,7 @@ taken from their pages only. The pages are below https://www.elastic.co/guide/en
 | filter ruby: code, path | plugins-filters-ruby |
 | output elasticsearch: hosts, api_key, ssl_*, data_stream, data_stream_auto_routing, action, document_id, manage_template, silence_errors_in_log |
   plugins-outputs-elasticsearch |
-| output file: path, file_mode, dir_mode, codec | plugins-outputs-file |
+| output file: path, file_mode, dir_mode, flush_interval, codec | plugins-outputs-file |
 | id | the common options of each of these pages |
 | logstash.yml, pipelines.yml | logstash-settings-file, persistent-queues, dead-letter-queues, monitoring-logstash |
 """
@@ -55,11 +55,12 @@ OPTIONS = {
         "hosts", "api_key", "ssl_enabled", "ssl_certificate_authorities", "ssl_verification_mode", "data_stream", "data_stream_auto_routing", "action",
         "document_id", "manage_template", "silence_errors_in_log",
     },
-    "output.file": {"path", "file_mode", "dir_mode", "codec"},
+    "output.file": {"path", "file_mode", "dir_mode", "flush_interval", "codec"},
 }  # fmt: skip
 SETTINGS = {
     "node.name", "path.data", "path.logs", "config.reload.automatic", "config.reload.interval", "pipeline.ecs_compatibility", "pipeline.unsafe_shutdown",
     "queue.type", "queue.drain", "queue.checkpoint.writes", "dead_letter_queue.enable", "dead_letter_queue.max_bytes", "dead_letter_queue.storage_policy",
+    "dead_letter_queue.retain.age",
     "api.enabled", "api.http.host", "api.http.port", "api.auth.type", "api.auth.basic.username", "api.auth.basic.password",
 }  # fmt: skip
 PIPELINE_SETTINGS = {"pipeline.id", "path.config", "queue.type", "queue.max_bytes", "dead_letter_queue.enable"}
@@ -89,6 +90,7 @@ def rendered(path, **changes):
         "__logstash_forbidden_fields": yaml.safe_load((SOURCES / "forbidden_fields.yml").read_text()),
         "__logstash_queue": "2048m",
         "__logstash_dead_letter_queue": "512m",
+        "logstash_dead_letter_days": 90,
         **changes,
     }
     return environment.from_string(path.read_text()).render(variables)

@@ -10,8 +10,14 @@ from benchmarks.shipping.setups.base import Log, Target, through_logging
 _EVERYTHING: Final = frozenset({"flow", "outage", "stall", "kill", "kill_down", "exit", "fork"})
 
 
-def _pass_on(event: dict[str, Any]) -> dict[str, Any]:
-    return event
+class _PassOn:
+    """A gate that does nothing, in the way in which the package's own is asked."""
+
+    def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
+        return event
+
+    def judge(self, content: dict[str, Any], _stream: str) -> dict[str, Any]:
+        return content
 
 
 class Ours:
@@ -43,7 +49,7 @@ class Ours:
         from logbastion.shipping.transports import TcpTransport
 
         transport = TcpTransport(f"{target.host}:{target.port}", ca_file=target.ca_file)
-        options: dict[str, Any] = {} if self._gate else {"gate": _pass_on}
+        options: dict[str, Any] = {} if self._gate else {"gate": _PassOn()}
         if self._durability:
             options |= {"spool_directory": target.directory / "spool", "durability": self._durability}
         return through_logging(ShippingHandler(transport, **options))

@@ -16,7 +16,7 @@ EXIT_CODES: Final = {
     OK: "done, and nothing needs attention",
     ATTENTION: "something needs attention, or is left; the output says what",
     USAGE: "the arguments cannot be understood",
-    FAILED: "the spool or the log files cannot be read or written",
+    FAILED: "the spool, the log files or the archive cannot be read or written",
 }
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from logbastion.cli import dead_letters, doctor, drain, incidents, retention, status
+from logbastion.cli import dead_letters, doctor, drain, incidents, restore, retention, status, verify
 from logbastion.cli.common import EXIT_CODES, FAILED, USAGE, CommandError
 
 _EXIT_TEXT: Final = "exit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in EXIT_CODES.items())
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_arguments(made)
         made.set_defaults(run=command.run)
-    for area in (doctor, retention):
+    for area in (doctor, retention, verify, restore):
         made = areas.add_parser(
             area.NAME,
             help=area.HELP,

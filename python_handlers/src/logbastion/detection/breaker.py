@@ -22,11 +22,20 @@ class Breaker:
     Args:
         open_seconds: how long it is left alone.
         clock: seconds that only grow.
+        name: whose store it is, for the events.
+        meanwhile: what goes on without it, for the events.
 
     """
 
-    def __init__(self, open_seconds: float = OPEN_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._open_seconds, self._clock = open_seconds, clock
+    def __init__(
+        self,
+        open_seconds: float = OPEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        name: str = "detection",
+        meanwhile: str = "log-ins and requests go on unchecked",
+    ) -> None:
+        self._open_seconds, self._clock, self._name, self._meanwhile = open_seconds, clock, name, meanwhile
         self._failing = False
         self._try_again = 0.0
 
@@ -52,7 +61,7 @@ class Breaker:
             return None
         if self._failing:
             self._failing = False
-            _log(logging.INFO, "The store of detection answers again.", "detection_store_back")
+            _log(logging.INFO, f"The store of {self._name} answers again.", f"{self._name}_store_back")
         return result
 
     def _failed(self, error: Exception) -> None:
@@ -60,8 +69,8 @@ class Breaker:
         self._try_again = self._clock() + self._open_seconds
         if not before:
             # The type alone: an address of the store may hold its password.
-            text = f"The store of detection fails ({type(error).__name__}): log-ins and requests go on unchecked."
-            _log(logging.ERROR, text, "detection_store_away")
+            text = f"The store of {self._name} fails ({type(error).__name__}): {self._meanwhile}."
+            _log(logging.ERROR, text, f"{self._name}_store_away")
 
 
 def _log(level: int, text: str, event_type: str) -> None:

@@ -4,10 +4,11 @@ They run with each ``manage.py check``, ``runserver`` and other command that che
 ``logbastion``, and need no ``--deploy``. A server such as gunicorn runs no checks: have the deployment run ``manage.py
 check`` with the settings and the environment of the server.
 
-The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009; the
-rest comes from :mod:`logbastion.diagnosis` and :mod:`logbastion.logging_tree`. The environment is that of
-:func:`logbastion.diagnosis.environment_in_use`: what the live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the
-strict one when they differ. A finding that has been thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
+The ids are those of :mod:`logbastion.diagnosis_rules`, which documents them one by one. Made here are 001 to 009 and
+070 to 072, in :mod:`logbastion.django.incidents.checks` 060 to 065; the rest comes from :mod:`logbastion.diagnosis` and
+:mod:`logbastion.logging_tree`. The environment is that of :func:`logbastion.diagnosis.environment_in_use`: what the
+live formatters write, or ``LOGBASTION_ENVIRONMENT``, and the strict one when they differ. A finding that has been
+thought through is silenced with ``SILENCED_SYSTEM_CHECKS``.
 
 No check raises: what cannot be looked at is W099.
 """
@@ -15,9 +16,10 @@ No check raises: what cannot be looked at is W099.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.cache.backends.dummy import DummyCache
@@ -26,25 +28,17 @@ from django.urls import get_resolver
 from django.utils.log import AdminEmailHandler
 from django.utils.module_loading import import_string
 
-from logbastion import client_address, diagnosis, pseudonyms
+from logbastion import client_address, diagnosis
 from logbastion.detection.stores.redis import in_the_open
 from logbastion.diagnosis_rules import Finding, breach
+from logbastion.django.incidents.checks import incident_store, maintenance
 from logbastion.django.middleware import CorrelationIdMiddleware
+from logbastion.django.places import places
 from logbastion.logging_tree import attached_handlers, root_passes_gate
 from logbastion.redaction import Classification
 
 TAG: Final = "logbastion"
 _AUTHENTICATION: Final = "authentication"
-_FROM_HANDLERS: Final = {
-    "directory": "LOGBASTION_LOG_DIRECTORY",
-    "spool_directory": "LOGBASTION_SPOOL_DIRECTORY",
-    "ca_file": "LOGBASTION_CA_FILE",
-    "certificate_file": "LOGBASTION_CERTIFICATE_FILE",
-    "key_file": "LOGBASTION_KEY_FILE",
-    "password_file": "LOGBASTION_PASSWORD_FILE",
-    "api_key_file": "LOGBASTION_API_KEY_FILE",
-}
-_FROM_SETTINGS: Final = (pseudonyms.VARIABLE, "LOGBASTION_METRICS_TOKEN_FILE")
 # By name: importing Django's views needs its models, which a project without log-ins has not installed.
 _PASSWORD_RESET: Final = ("django.contrib.auth.views", "PasswordResetConfirmView")
 _REFUSES: Final = "BlockedAddressMiddleware"
@@ -154,22 +148,19 @@ def detection(environment: str) -> list[Finding]:
     return found
 
 
+def security_page(environment: str) -> list[Finding]:
+    """Rules 040, 041 and 070 to 072: the page of the security log has what it needs, and its credential is private."""
+    if not apps.is_installed("logbastion.django.security_page"):
+        return []
+    # Only where it is installed: its modules need those of the admin.
+    from logbastion.django.security_page.checks import findings  # noqa: PLC0415
+
+    return findings(environment)
+
+
 def host(environment: str) -> list[Finding]:
     """Rules 010 to 043, for the places that the settings name, or else the environment variables."""
     return diagnosis.diagnose(environment, places())
-
-
-def places() -> dict[str, str]:
-    """Return the paths in use under the names of the environment variables. ``LOGGING`` and settings go first."""
-    found = {name: value for name, value in os.environ.items() if name.startswith("LOGBASTION_")}
-    configured = settings.LOGGING.get("handlers", {}) if isinstance(settings.LOGGING, Mapping) else {}
-    for handler in configured.values():
-        if str(handler.get("()", "")).startswith("logbastion."):
-            found.update({name: str(handler[key]) for key, name in _FROM_HANDLERS.items() if handler.get(key)})
-    for name in _FROM_SETTINGS:
-        if getattr(settings, name, None):
-            found[name] = str(getattr(settings, name))
-    return found
 
 
 JUDGES: Final[tuple[_Judge, ...]] = (
@@ -180,6 +171,9 @@ JUDGES: Final[tuple[_Judge, ...]] = (
     gate,
     error_mail,
     detection,
+    incident_store,
+    maintenance,
+    security_page,
     host,
     diagnosis.handler_findings,
 )

@@ -12,7 +12,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from logbastion.correlation import bind, is_well_formed, new_correlation_id
+from logbastion.correlation import REQUEST_ATTRIBUTE, bind, is_well_formed, new_correlation_id
 from logbastion.django.options import signals_are_on
 from logbastion.django.request import current_request, known_user_id
 from logbastion.django.request_counts import RequestCounts, route_of
@@ -90,6 +90,7 @@ class CorrelationIdMiddleware:
     @contextlib.contextmanager
     def _bound(self, request: HttpRequest, correlation_id: str) -> Iterator[None]:
         token = current_request.set(request)
+        setattr(request, REQUEST_ATTRIBUTE, correlation_id)
         try:
             with bind(
                 correlation_id,

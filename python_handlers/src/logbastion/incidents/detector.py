@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import socket
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from logbastion.correlation import get_correlation_id
+from logbastion.incidents.keeper import Happening, Keeper
 from logbastion.incidents.matching import Match, Matcher
 from logbastion.incidents.patterns import IncidentPattern, load_patterns
-from logbastion.incidents.reports import IncidentReport, OpenIncident, Phase, incident_id
-from logbastion.incidents.responses.runner import Responder, in_response
+from logbastion.incidents.reports import IncidentReport, Lines, Phase
+from logbastion.incidents.responses.runner import TIMEOUT, Responder, in_response, unwatched
+from logbastion.incidents.stores.base import IncidentStore
+from logbastion.incidents.telling import LOGGER, Told, tell
 from logbastion.metrics import count_incident, prepare_incidents
-from logbastion.processes import notice_fork, renew_after_fork
+from logbastion.names import DEFAULT_ENVIRONMENT
+from logbastion.processes import at_end_of_child, notice_fork, renew_after_fork
 
-LOGGER: Final = "incidents"
 _SWEEP_SECONDS: Final = 1.0
-_TELL_AGAIN: Final = 3
-"""An incident that goes on is told again after this part of its quiet time."""
-_LEVELS: Final = {"LOW": 30, "MEDIUM": 30, "HIGH": 50, "CRITICAL": 50}
+_IDLE_SECONDS: Final = 5.0
+"""Between two looks into a shared store in which this process knows of nothing that lasts."""
+_REST_SECONDS: Final = 0.05
+"""After a step on a shared store: lines that come meanwhile are one step."""
+_MARGIN_SECONDS: Final = 2.0
+"""Beside the time of two rounds of responses, until what a worker has claimed is taken for left."""
 _TRUSTED_ADDRESSES: Final = ("accounts.auth", "security.events")
 """Loggers whose ``source_ip`` this package has written, from :func:`logbastion.get_client_ip` and no bare header."""
 _detectors: weakref.WeakSet[IncidentDetector] = weakref.WeakSet()
@@ -32,16 +40,18 @@ _detectors: weakref.WeakSet[IncidentDetector] = weakref.WeakSet()
 class IncidentDetector:
     """Opens an incident with the line that matches, counts those that follow, resolves it after a quiet time.
 
-    Each process has its own incidents; their ids are equal, see :func:`logbastion.incidents.reports.incident_id`. The
-    events ``incident_opened`` and ``incident_resolved`` go to the logger ``incidents``. A thread resolves; it is there
-    only while something lasts. A forked child begins with nothing. An incident that lasts when the process ends is not
-    resolved by it.
+    With a shared store there is one incident for all workers and hosts of a service. The logging call then only counts
+    the line in memory; a thread does the rest, and looks every few seconds for what dead workers have left. Without one
+    each process has its own incidents; a thread is there only while something lasts. A forked child begins anew.
+    The events ``incident_opened`` and ``incident_resolved`` go to the logger ``incidents``.
 
     Args:
         patterns: the table; the shipped one when nothing is given.
         responder: runs the responses; without it there are none.
         service_name: of the events and alerts.
-        clock: seconds since 1970.
+        environment: ``service.environment``; services of one name in two environments have incidents of their own.
+        store: shared by processes; None is the memory of this one.
+        clock: of the memory, seconds since 1970.
         threaded: False in a program that calls :meth:`sweep` by itself.
 
     Raises:
@@ -55,24 +65,46 @@ class IncidentDetector:
         *,
         responder: Responder | None = None,
         service_name: str | None = None,
+        environment: str = DEFAULT_ENVIRONMENT,
+        store: IncidentStore | None = None,
         clock: Callable[[], float] = time.time,
         threaded: bool = True,
     ) -> None:
         self.matcher = Matcher(load_patterns() if patterns is None else patterns)
-        self._responder = responder
-        self._service = service_name or os.environ.get("LOGBASTION_SERVICE_NAME") or "django"
-        self._host = socket.gethostname()
-        self._clock, self._threaded = clock, threaded
+        self._responder, self._threaded = responder, threaded
+        self._shared = store if store is not None and store.shared else None
+        self._keeper = Keeper(
+            self.matcher.patterns,
+            store=self._shared,
+            service=service_name or os.environ.get("LOGBASTION_SERVICE_NAME") or "django",
+            environment=environment,
+            host=socket.gethostname(),
+            lease=2 * (responder.timeout if responder is not None else TIMEOUT) + _MARGIN_SECONDS,
+            clock=clock,
+        )
+        self._closed = False
         self._begin()
         prepare_incidents([one.id for one in self.matcher.patterns], responder.names if responder is not None else ())
         _detectors.add(self)
 
+    @property
+    def store(self) -> IncidentStore | None:
+        """The store that processes share; None where each has its own incidents."""
+        return self._shared
+
     def _begin(self) -> None:
         self._lock = threading.RLock()
-        self._lasting: dict[str, OpenIncident] = {}
+        self._pending: dict[str, Lines] = {}
+        self._finished: deque[tuple[str, Phase, bool]] = deque()
+        self._told = Told()
         self._thread: threading.Thread | None = None
+        self._expects_end = False
+        self._wake, self._ended = threading.Event(), threading.Event()
+        self._keeper.renew()
         if self._responder is not None:
-            self._responder.forget()
+            self._responder.forget(self._keeper.permit)
+        if self._shared is not None and not self._closed:
+            self._look_after()
 
     def analyze_log_entry(self, log_record: logging.LogRecord) -> None:
         """Look at a record. Never raises; its own events, and what a response logs, are not looked at."""
@@ -88,97 +120,99 @@ class IncidentDetector:
             count_incident("not_judged", "")
 
     def lasting(self) -> list[IncidentReport]:
-        """Return the incidents of this process that are open now."""
-        with self._lock:
-            return [self._report(one) for one in self._lasting.values() if one.id]
+        """Return the incidents that are open now: those of all workers where they share a store that answers."""
+        with unwatched():
+            return self._keeper.lasting()
 
     def _note(self, match: Match, record: logging.LogRecord) -> None:
-        pattern, now = match.pattern, self._clock()
+        for_all = self._shared is not None and self._threaded and not self._closed
+        pattern, now = match.pattern, time.monotonic()
         trusted = getattr(record, "source_ip", None) if record.name in _TRUSTED_ADDRESSES else None
-        over = None
+        correlation_id = getattr(record, "correlation_id", None) or get_correlation_id()
+        if not self._expects_end:
+            self._expects_end = True
+            at_end_of_child(self, self.close)
         with self._lock:
-            known = self._lasting.get(pattern.id)
-            if known is not None and now - known.last >= pattern.quiet_seconds:
-                over, known = known, None
-            if known is None:
-                known = self._lasting[pattern.id] = OpenIncident(pattern, now, now)
-            correlation_id = getattr(record, "correlation_id", None) or get_correlation_id()
-            known.add(now, correlation_id, trusted if isinstance(trusted, str) else None)
-            opens = not known.id and known.count >= pattern.threshold
-            if opens:
-                known.id = incident_id(pattern, known.first, self._service, self._host)
-                known.told_at, known.told_count = now, known.count
-            report = self._report(known)
             self._look_after()
-        if over is not None:
-            self._end(over)
-        if opens:
-            self._opened(report, match, record)
-
-    def _opened(self, report: IncidentReport, match: Match, record: logging.LogRecord) -> None:
-        count_incident("opened", report.pattern.id)
-        trigger = {
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            "correlation_id": report.correlation_ids[-1] if report.correlation_ids else None,
-            "pattern": match.regex,
-        }
-        responses = self._responder.planned(report, "opened") if self._responder is not None else []
-        self._log("INCIDENT DETECTED: %s", "incident_opened", report, triggering_log=trigger,
-                  automated_response=responses)  # fmt: skip
-        self._respond(report, "opened")
+            for_all = for_all and self._thread is not None
+            lines = self._pending.get(pattern.id) if for_all else None
+            if lines is None:
+                lines = Lines(pattern, now, now, trigger=_trigger(record, match, correlation_id))
+            lines.add(now, correlation_id, trusted if isinstance(trusted, str) else None)
+            if for_all:
+                self._pending[pattern.id] = lines
+        if for_all:
+            self._wake.set()
+        elif self._threaded and self._shared is not None:  # the process ends: nobody else hands it over
+            self._tell(self._keeper.note_alone(lines))
+        else:
+            self._tell(self._stepped(lambda: self._keeper.note([lines])))
 
     def sweep(self) -> bool:
-        """Resolve what has been quiet, tell again what goes on; returns whether something lasts."""
-        now, ended, again = self._clock(), [], []
-        with self._lock:
-            for known in list(self._lasting.values()):
-                quiet = known.pattern.quiet_seconds
-                if now - known.last >= quiet:
-                    del self._lasting[known.pattern.id]
-                    ended.append(known)
-                elif known.id and known.count > known.told_count and now - known.told_at >= quiet / _TELL_AGAIN:
-                    known.told_at, known.told_count = now, known.count
-                    again.append(self._report(known))
-            lasts = bool(self._lasting)
-        for known in ended:
-            self._end(known)
-        for report in again:
-            self._respond(report, "ongoing")
+        """Tell of what is due: ends, what goes on, what others have left; returns whether something lasts."""
+        self._confirm()
+        self._tell(self._stepped(self._keeper.look))
         busy = self._responder.expire() if self._responder is not None else False
-        return lasts or busy
+        self._confirm()
+        return self._keeper.lasts() or busy
 
     def close(self, timeout: float = 1.0) -> None:
-        """Give responses that run up to ``timeout`` seconds to end."""
-        if self._responder is not None:
-            self._responder.wait(timeout)
-
-    def _end(self, known: OpenIncident) -> None:
-        if not known.id:
+        """Tell what is left, within ``timeout`` seconds, and end what no other worker has."""
+        notice_fork()
+        if self._closed:
             return
-        report = self._report(known)
-        count_incident("resolved", report.pattern.id)
-        self._log("INCIDENT RESOLVED: %s", "incident_resolved", report)
-        self._respond(report, "resolved")
-
-    def _report(self, known: OpenIncident) -> IncidentReport:
-        return known.report(self._service, self._host)
-
-    def _respond(self, report: IncidentReport, phase: Phase) -> None:
+        deadline = time.monotonic() + timeout
         if self._responder is not None:
-            self._responder.submit(report, phase)
+            self._responder.wait(timeout / 2)
+        self._closed = True
+        thread = self._thread
+        if self._shared is not None and thread is not None and thread.is_alive():
+            self._wake.set()
+            self._ended.wait(max(0.0, deadline - time.monotonic()))
+        elif self._shared is None or not self._threaded:
+            self._leave()
 
-    @staticmethod
-    def _log(message: str, event_type: str, report: IncidentReport, **values: Any) -> None:
-        level = _LEVELS[report.pattern.severity] if event_type == "incident_opened" else logging.INFO
-        extra = {"event_type": event_type, **report.fields(), **values}
-        logging.getLogger(LOGGER).log(level, message, extra["incident_type"], extra=extra)
+    def _leave(self) -> None:
+        self._hand_over()
+        self._confirm()
+        self._tell(self._stepped(self._keeper.leave))
+        self._confirm()
+
+    def _hand_over(self) -> bool:
+        """Count what the logging calls have left; returns whether there was something."""
+        with self._lock:
+            batches, self._pending = list(self._pending.values()), {}
+        if batches:
+            self._tell(self._stepped(lambda: self._keeper.note(batches)))
+        return bool(batches)
+
+    def _stepped(self, step: Callable[[], list[Happening]]) -> list[Happening]:
+        if self._shared is None:
+            return step()
+        with unwatched():  # what the store's own libraries log would feed on itself
+            return step()
+
+    def _tell(self, happenings: Iterable[Happening]) -> None:
+        for one in happenings:
+            tell(one, self._responder, self._told, self._finish)
+
+    def _finish(self, incident: str, phase: Phase, shared: bool) -> None:
+        self._finished.append((incident, phase, shared))
+        self._wake.set()
+
+    def _confirm(self) -> None:
+        while self._finished:
+            incident, phase, shared = self._finished.popleft()
+            with unwatched():
+                self._keeper.done(incident, phase, shared=shared)
 
     def _look_after(self) -> None:
-        if not self._threaded or (self._thread is not None and self._thread.is_alive()):
+        if not self._threaded or self._closed:
             return
-        thread = threading.Thread(target=self._run, name="logbastion-incidents", daemon=True)
+        if self._thread is not None and self._thread.is_alive():
+            return
+        run = self._run if self._shared is None else self._run_for_all
+        thread = threading.Thread(target=run, name="logbastion-incidents", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the interpreter is shutting down: nobody is left to resolve
@@ -196,9 +230,47 @@ class IncidentDetector:
             with self._lock:
                 if self._thread is not threading.current_thread():
                     return
-                if not self._lasting:
+                if not self._keeper.lasts():
                     self._thread = None
                     return
 
+    def _run_for_all(self) -> None:
+        ended, look_at = self._ended, time.monotonic() + _IDLE_SECONDS
+        with unwatched():
+            while not self._closed:
+                self._wake.wait(max(0.0, look_at - time.monotonic()))
+                self._wake.clear()
+                try:
+                    if self._hand_over():
+                        look_at = min(look_at, time.monotonic() + _SWEEP_SECONDS)
+                    self._confirm()
+                    if time.monotonic() >= look_at:
+                        look_at = time.monotonic() + (_SWEEP_SECONDS if self.sweep() else _IDLE_SECONDS)
+                except Exception:  # a handler that raises: the thread goes on
+                    count_incident("not_judged", "")
+                if not self._closed:
+                    time.sleep(_REST_SECONDS)
+            try:
+                self._leave()
+            finally:
+                ended.set()
+
+
+def _trigger(record: logging.LogRecord, match: Match, correlation_id: object) -> dict[str, Any]:
+    return {
+        "level": record.levelname,
+        "logger": record.name,
+        "message": record.getMessage(),
+        "correlation_id": correlation_id if isinstance(correlation_id, str) else None,
+        "pattern": match.regex,
+    }
+
+
+def _at_exit() -> None:
+    """Before the handlers of logging are closed, which began to wait for that earlier."""
+    for detector in list(_detectors):
+        detector.close()
+
 
 renew_after_fork(_detectors, IncidentDetector._begin)
+atexit.register(_at_exit)

@@ -18,6 +18,7 @@ class IncidentDetectionHandler(UnlockedHandler):
         detector: what it asks.
         options: instead of a detector; see :func:`logbastion.incidents.options.detector_from`.
         service_name: of the events and alerts, with ``options``.
+        environment: ``service.environment``, with ``options``.
         level: the least that is looked at.
 
     Raises:
@@ -31,10 +32,12 @@ class IncidentDetectionHandler(UnlockedHandler):
         *,
         options: Mapping[str, Any] | bool | None = None,
         service_name: str | None = None,
+        environment: str | None = None,
         level: int | str = logging.WARNING,
     ) -> None:
         super().__init__(level)
-        self.detector = detector if detector is not None else detector_from(options, service_name)
+        self.options = options if isinstance(options, Mapping) else {}
+        self.detector = detector if detector is not None else detector_from(options, service_name, environment)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look at a record. Never raises."""
@@ -42,6 +45,6 @@ class IncidentDetectionHandler(UnlockedHandler):
             self.detector.analyze_log_entry(record)
 
     def close(self) -> None:
-        """Give responses that run a second to end."""
+        """Give responses that run half a second to end, and tell what is left: a second in all."""
         self.detector.close()
         super().close()

@@ -8,9 +8,13 @@ Key            Says
 ``timeout``    seconds after which a response counts as failed; 10 when nothing is said
 ``responses``  by name what is switched on, see :func:`logbastion.incidents.responses.make_responses`; the further
                argument ``on`` lists ids of patterns that are answered so, beside those whose entry says it
+``store``      where incidents are that all workers share, see :mod:`logbastion.incidents.stores.named`; by default each
+               process has its own
 =============  ==================================================================================================
 
-``True`` stands for an empty mapping: the shipped patterns, events and metrics, no response.
+``True`` stands for an empty mapping: the shipped patterns, events and metrics, no response but that of the environment.
+``LOGBASTION_INCIDENTS_ALERTMANAGER`` (``host:port``, several separated by commas) switches ``alertmanager`` on where
+the setting does not name it, with ``_USERNAME`` and ``_PASSWORD_FILE`` behind that name and ``LOGBASTION_CA_FILE``.
 """
 
 from __future__ import annotations
@@ -24,8 +28,11 @@ from logbastion.incidents.detector import IncidentDetector
 from logbastion.incidents.patterns import IncidentPattern, load_patterns, read_patterns
 from logbastion.incidents.responses import Response, make_responses
 from logbastion.incidents.responses.runner import TIMEOUT, Responder
+from logbastion.incidents.stores.named import make_store
+from logbastion.names import DEFAULT_ENVIRONMENT
 
-_KEYS: Final = ("patterns", "without", "timeout", "responses")
+ALERTMANAGER_VARIABLE: Final = "LOGBASTION_INCIDENTS_ALERTMANAGER"
+_KEYS: Final = ("patterns", "without", "timeout", "responses", "store")
 
 
 def checked_options(
@@ -43,6 +50,7 @@ def checked_options(
     unknown = sorted(set(map(str, asked)) - set(_KEYS))
     if unknown:
         raise ValueError(f"The setting of incidents does not know {', '.join(unknown)}. It knows {', '.join(_KEYS)}.")
+    make_store(asked.get("store"))  # says now what is wrong
     own, without = asked.get("patterns") or (), asked.get("without") or ()
     entries = read_patterns(own) if isinstance(own, (str, os.PathLike)) else own
     patterns = load_patterns(entries, (without,) if isinstance(without, str) else without)
@@ -55,6 +63,27 @@ def checked_options(
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= 300:  # noqa: PLR2004
         raise ValueError(f"The time-out of responses must be more than 0 and at most 300 seconds, not {timeout!r}.")
     return patterns, responses, float(timeout)
+
+
+def with_environment(options: Mapping[str, Any] | bool, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the setting with what the environment adds to it.
+
+    Args:
+        options: the setting.
+        variables: of the environment.
+
+    """
+    found = {} if isinstance(options, bool) else dict(options)
+    responses, destinations = found.get("responses") or {}, variables.get(ALERTMANAGER_VARIABLE)
+    if not destinations or not isinstance(responses, Mapping) or "alertmanager" in responses:
+        return found
+    names = {
+        "ca_file": "LOGBASTION_CA_FILE",
+        "username": f"{ALERTMANAGER_VARIABLE}_USERNAME",
+        "password_file": f"{ALERTMANAGER_VARIABLE}_PASSWORD_FILE",
+    }
+    more = {key: variables[name] for key, name in names.items() if variables.get(name)}
+    return {**found, "responses": {**responses, "alertmanager": {"destinations": destinations, **more}}}
 
 
 def _responses(
@@ -77,12 +106,20 @@ def _responses(
     return make_responses(plain), patterns
 
 
-def detector_from(options: Mapping[str, Any] | bool | None, service_name: str | None = None) -> IncidentDetector:
+def detector_from(
+    options: Mapping[str, Any] | bool | None, service_name: str | None = None, environment: str | None = None
+) -> IncidentDetector:
     """Make the detector of a setting.
 
     Raises:
-        ValueError: as :func:`checked_options`.
+        ValueError: as :func:`checked_options`, or the store's package or password is missing.
 
     """
     patterns, responses, timeout = checked_options(options)
-    return IncidentDetector(patterns, responder=Responder(responses, timeout=timeout), service_name=service_name)
+    return IncidentDetector(
+        patterns,
+        responder=Responder(responses, timeout=timeout),
+        service_name=service_name,
+        environment=environment or DEFAULT_ENVIRONMENT,
+        store=make_store(options.get("store") if isinstance(options, Mapping) else None),
+    )

@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
+from logbastion.incident_fields import CATEGORIES
 from logbastion.incidents.linear import LinearPattern, linear_pattern
 
 SEVERITIES: Final = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
@@ -44,6 +45,7 @@ class IncidentPattern:
         threshold: lines, none of them later than ``quiet_seconds`` after the one before, that open an incident.
         quiet_seconds: without a line, after which it is resolved.
         cooldown: seconds after a response in which this entry starts it no more.
+        category: of :data:`CATEGORIES`, for ``event.category``; none when nothing fits.
 
     Raises:
         PatternError: something in it cannot work.
@@ -63,6 +65,7 @@ class IncidentPattern:
     threshold: int = 1
     quiet_seconds: float = 300
     cooldown: float = 900
+    category: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, known in (("severity", SEVERITIES), ("field", FIELDS)):
@@ -77,6 +80,9 @@ class IncidentPattern:
                 self._refuse(f"{name} must be a number from 1 to {most}")
         if not self.pattern or not self.positive or not self.negative:
             self._refuse("pattern, positive and negative must each have one text at least")
+        unknown = [one for one in self.category if one not in CATEGORIES]
+        if unknown:
+            self._refuse(f"the category must be of {', '.join(CATEGORIES)}, and not {unknown[0]!r}")
         for sample in self.positive:
             if self.search(sample) is None:
                 self._refuse(f"its positive sample {sample!r} does not match")
@@ -109,7 +115,7 @@ class IncidentPattern:
 
 _KEYS: Final = tuple(field.name for field in fields(IncidentPattern))
 _NEEDED: Final = _KEYS[:8]
-_LISTS: Final = ("pattern", "positive", "negative", "response")
+_LISTS: Final = ("pattern", "positive", "negative", "response", "category")
 
 
 def pattern_of(entry: object) -> IncidentPattern:

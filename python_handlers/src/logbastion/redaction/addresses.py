@@ -11,8 +11,9 @@ from logbastion.redaction.markers import Finding
 
 # What may stand in an unquoted local part (RFC 5321, RFC 6531), seen backwards from the "@".
 _LOCAL: Final = re.compile(r"[\w.+\-!#$%&'*/=?^`{|}~]{1,64}\Z")
+_QUOTED_LOCAL: Final = re.compile(r"\\{0,8}\"[^\"@\r\n\\=:{}\[\],]{1,60}\\{0,8}\"\Z")
 _DOMAIN: Final = re.compile(
-    r"(?:[\w\-]{1,63}\.){1,8}[^\W\d_][\w\-]{1,62}|[\w\-]{1,63}(?![\w.])|\[[0-9A-Fa-f:.]{3,45}\]"
+    r"(?:[\w\-]{1,63}\.){1,8}[^\W\d_][\w\-]{1,62}|[\w\-]{1,63}(?!\w|\.\w)|\[[0-9A-Fa-f:.]{3,45}\]"
 )
 # "ana(at)x.pt", "ana [at] x [dot] pt": in brackets only, because "at" is a word.
 _SPELT: Final = re.compile(
@@ -29,7 +30,7 @@ _NEVER_FIRST: Final = "=&/?'`{|}*!#$%^.-"
 _V4: Final = re.compile(r"(?<![\w.\-])(?:\d{1,3}\.){3}\d{1,3}(?![\w\-]|\.\d)")
 # Addresses that are given out begin with four digits; "a::b" is more often a name in a programming language.
 _V6: Final = re.compile(
-    r"(?<![\w:.])(?:[0-9A-Fa-f]{4}|(?=::ffff:))(?:[0-9A-Fa-f]{0,4}:){2,8}"
+    r"(?:(?<![\w:.])|(?<=[A-Za-z_]{2}:))(?:[0-9A-Fa-f]{4}|(?=::ffff:))(?:[0-9A-Fa-f]{0,4}:){2,8}"
     r"(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"
 )
 _VERSION: Final = re.compile(r"(?i)(?:\bv|version|vers\u00e3o|release|build)[\s:=]{0,3}\Z")
@@ -43,9 +44,13 @@ def find_emails(text: str) -> Iterator[Finding]:
     """Yield e-mail addresses. To be asked of texts with an ``@``."""
     at = text.find("@")
     while at >= 0:
-        local = _LOCAL.search(text, max(0, at - 64), at)
+        local = _LOCAL.search(text, max(0, at - 64), at) or _QUOTED_LOCAL.search(text, max(0, at - 70), at)
         domain = _DOMAIN.match(text, at + 1) if local else None
         if local and domain:
+            if local.re is _QUOTED_LOCAL:
+                yield Finding(local.start(), domain.end(), "email")
+                at = text.find("@", at + 1)
+                continue
             start = local.start()
             # A "/" or "=" may belong to an address, but far more often to what stands before it.
             for sign in "=/&?`{|}":

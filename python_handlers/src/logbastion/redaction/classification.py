@@ -36,6 +36,26 @@ _FIELDS: Final = frozenset(
 _NAME: Final = re.compile(r"[a-z][a-z_]{0,19}")
 _NOT_WORD: Final = re.compile(r"[^0-9a-z]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# A name that ends like this tells something about log-in data and is none: PASSWORD_HASHERS, CSRF_COOKIE_AGE.
+_ABOUT: Final = frozenset(
+    {
+        *(
+            "age",
+            "samesite",
+            "httponly",
+            "domain",
+            "validators",
+            "hashers",
+            "hasher",
+            "length",
+            "ttl",
+            "lifetime",
+            "expires",
+        ),
+        *("expiry", "expired", "timeout", "count", "policy", "enabled", "required", "strength", "attempts", "tries"),
+        *("changed", "updated", "backend", "algorithm"),
+    }
+)
 _MAX_KEY: Final = 256
 _MAX_KNOWN: Final = 4096
 
@@ -160,7 +180,11 @@ class Classification:
         if not joined or joined in self.harmless:
             return None
         bare = joined.rstrip("0123456789")
+        about = words[-1] in _ABOUT
+        words = [*words, *(word.rstrip("0123456789") for word in words if word[-1].isdigit())]
         for kind in self.kinds.values():
+            if about and kind.category == "authentication":
+                continue
             if (
                 any(piece in joined for piece in kind.contains)
                 or not kind.words.isdisjoint(words)

@@ -10,7 +10,11 @@ import re
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-_ESCAPED: Final = re.compile(r"\\{1,8}(?:u([0-9A-Fa-f]{4})|x([0-7][0-9A-Fa-f])|(/))")
+_UTF8: Final = re.compile(r"(?:\\{1,4}x[c-f][0-9a-f](?:\\{1,4}x[89ab][0-9a-f]){1,3})")
+_HEX: Final = re.compile(r"x([0-9a-f]{2})")
+_ESCAPED: Final = re.compile(
+    r"\\{1,8}(?:u([0-9A-Fa-f]{4})|x([0-7][0-9A-Fa-f]|[Aa][0Dd])|(/))|(?<=\d)\\{1,8}([nt])(?=\d)"
+)
 # Names of characters that a secret, its name, or what stands between the two is made of (HTML, 13.5).
 _NAMED: Final = {
     **{"quot": '"', "apos": "'", "lt": "<", "gt": ">", "amp": "&", "nbsp": "\u00a0", "commat": "@", "period": "."},
@@ -53,12 +57,22 @@ def unquoted_form(text: str) -> str:
 
 def unescaped(text: str) -> str:
     r"""Return a text without ``\u0040``, ``\x40`` and ``\/``, however often they were escaped themselves."""
-    return _ESCAPED.sub(_escaped, text)
+    return _ESCAPED.sub(_escaped, _UTF8.sub(_of_bytes, text) if "\\x" in text else text)
+
+
+def _of_bytes(match: re.Match[str]) -> str:
+    raw = bytes(int(number, 16) for number in _HEX.findall(match.group()))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return match.group()
 
 
 def _escaped(match: re.Match[str]) -> str:
     if match[3]:
         return match[3]
+    if match[4]:  # between figures
+        return "\t" if match[4] == "t" else "\n"
     code = int(match[1] or match[2], 16)
     return match.group() if 0xD800 <= code <= 0xDFFF else chr(code)  # noqa: PLR2004 - halves of a character
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
+from operator import is_
 from typing import Any, Final, NamedTuple
 
+from logbastion.jsonsafe import safe_str
 from logbastion.pseudonyms import pseudonym_of
 from logbastion.redaction.addresses import HIDDEN, is_personal, truncated
 from logbastion.redaction.classification import Classification, Kind
-from logbastion.redaction.markers import MARK, MARKER
+from logbastion.redaction.markers import MARK, MARKER, marker
 from logbastion.redaction.numbers import find_numbers
 from logbastion.redaction.text import Pseudonym, TextRedactor
 from logbastion.redaction_counts import counts
@@ -40,7 +43,14 @@ _IDENTIFIERS: Final = frozenset(
         "lineno",
     }
 )
+# Names that may mean anything, so that what they hold has to look like a key.
+_MAYBE: Final = frozenset(
+    {"key", "chave", "hash", "ticket", "nonce", "session", "sessao", "sess\u00e3o", "sess", "auth"}
+)
+_OPAQUE: Final = re.compile(r"(?=[A-Za-z_\-+/=]{0,80}[0-9])(?=[0-9_\-+/=]{0,80}[A-Za-z])[A-Za-z0-9_\-+/=]{24,512}")
 _LEAST_DIGITS: Final = 9
+_LEAST_NUMBER: Final = 10 ** (_LEAST_DIGITS - 2)
+"""Below it, with its sign, no number has so many characters."""
 _MAX_PLAIN_NAMES: Final = 4096
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -96,12 +106,19 @@ class Redactor:
             stream = _STREAMS[event["event"]["dataset"]]
         except (KeyError, TypeError):
             stream = _stream_of(event)
+        event.update(self.judge({name: event[name] for name in event if name not in _OWN}, stream))
+        return event
+
+    def judge(self, content: dict[str, Any], stream: str) -> dict[str, Any]:
+        """Return the content of an event as it may be written; see :data:`logbastion.gate.Judge`."""
         redact = self._texts.redact
         _, clean = self._passed.get(stream) or self._passed_in(stream)
         changed = False
-        for name in event.keys() - _OWN:
-            value = event[name]
-            if type(value) is str:
+        for name, value in content.items():
+            kind = type(value)
+            if kind is int:
+                continue
+            if kind is str:
                 if value in clean:
                     continue
                 if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
@@ -118,13 +135,13 @@ class Redactor:
                 written = self._value(value, name, stream)
             else:
                 continue
-            if written != value:
-                event[name] = written
+            if written is not value and written != value:
+                content[name] = written  # of a name that is there, so that the loop can go on
                 changed = True
         if changed:
             counts.redacted += 1
             counts.pending = True
-        return event
+        return content
 
     def _passed_in(self, stream: str) -> _Passed:
         return self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
@@ -141,7 +158,26 @@ class Redactor:
             stream: where they go.
 
         """
-        return self._mapping(fields, stream)
+        return dict(self._mapping(fields, stream))
+
+    def arguments(self, named: Mapping[str, Any], stream: str = APPLICATION) -> Mapping[str, Any]:
+        """Return the arguments of ``"%(password)s"`` with a marker for what their names say is sensitive.
+
+        Once they are in the message, nothing tells any more which name a value had.
+
+        Args:
+            named: as the logging call was given them; it is not changed.
+            stream: where the message goes.
+
+        """
+        shown: dict[str, Any] = {}
+        for name, value in named.items():
+            kind = self.classification.kind_of(name) if type(name) is str else None
+            if kind is None or not kind.in_text or kind.treatment == "keep" or stream in kind.kept_in:
+                continue
+            if value is not None and not isinstance(value, bool) and value != "":
+                shown[name] = self._texts.shown(kind.kind, safe_str(value))
+        return {**named, **shown} if shown else named
 
     def _security(self, fields: dict[str, Any], stream: str) -> dict[str, Any]:
         """Keep ``source_ip`` an address, because it is mapped as one."""
@@ -153,18 +189,60 @@ class Redactor:
             result["source_ip"] = address if kept else truncated(address)
         return result
 
-    def _mapping(self, fields: Mapping[str, Any], stream: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _mapping(self, fields: Mapping[str, Any], stream: str) -> Mapping[str, Any]:
+        """Return the fields as they may be written, the very same mapping when that is how they are."""
         redact = self._texts.redact
         plain, clean = self._passed.get(stream) or self._passed_in(stream)
+        if "value" in fields:
+            fields = self._named_value(fields)
+        kept = 0
         for key, value in fields.items():
+            if key not in plain:
+                break
+            kind = type(value)
+            if kind is str:
+                if value not in clean and redact(value, stream) is not value:
+                    break
+            elif kind is int and -_LEAST_NUMBER < value < _LEAST_NUMBER:
+                pass
+            elif value is not None and self._value(value, key, stream) is not value:
+                break
+            kept += 1
+        else:
+            return fields
+        return self._changed_mapping(fields, kept, stream)
+
+    def _changed_mapping(self, fields: Mapping[str, Any], kept: int, stream: str) -> dict[str, Any]:
+        """Return new fields of which the first are as they were."""
+        names = iter(fields.items())
+        result = dict(islice(names, kept))
+        plain = self._passed_in(stream).names
+        for key, value in names:
             if key in plain and key not in result:
-                if type(value) is str:
-                    result[key] = value if value in clean else redact(value, stream)
-                else:
-                    result[key] = self._value(value, key, stream)
+                result[key] = self._value(value, key, stream)
             else:
                 self._put_field(result, key, value, stream)
+        return result
+
+    def _named_value(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return ``{"name": "password", "value": ...}`` with the value under the name that it belongs to."""
+        for key in ("name", "key", "field"):
+            name = fields.get(key)
+            if type(name) is str and self.classification.kind_of(name) is not None and name not in fields:
+                return {**{known: value for known, value in fields.items() if known != "value"}, name: fields["value"]}
+        return fields
+
+    def _pairs(self, items: list[Any], stream: str) -> list[Any]:
+        """Return a list of ``[name, value]``, such as headers, with each value treated by its name."""
+        result = []
+        for name, value in items:
+            kind = self.classification.kind_of(name)
+            if kind is None or kind.treatment == "keep" or stream in kind.kept_in:
+                result.append([self._texts.redact(name, stream), self._value(value, name, stream)])
+            elif kind.treatment == "drop":
+                result.append([self._texts.redact(name, stream), marker(kind.kind)])
+            else:
+                result.append([self._texts.redact(name, stream), self._treated(value, kind, stream)])
         return result
 
     def _put_field(self, result: dict[str, Any], key: str, value: Any, stream: str) -> None:
@@ -176,7 +254,9 @@ class Redactor:
                 return
             if kind.treatment == "keep" or stream in kind.kept_in:
                 kind = None
-        if kind is None and unmarked:
+        if kind is None and key.lower() in _MAYBE:
+            kind = self._kind_of_opaque(value)
+        elif kind is None and unmarked:
             plain = self._passed_in(stream).names
             if len(plain) >= _MAX_PLAIN_NAMES:  # names that somebody makes up cannot fill the memory
                 plain.clear()
@@ -184,6 +264,12 @@ class Redactor:
         while name in result:
             name += "_"
         result[name] = self._value(value, key, stream) if kind is None else self._treated(value, kind, stream)
+
+    def _kind_of_opaque(self, value: Any) -> Kind | None:
+        """Return the kind of a key or the like under a name that may mean anything."""
+        if type(value) is str and _OPAQUE.fullmatch(value):
+            return self.classification.kinds.get("token")
+        return None
 
     def _kind_of_marked(self, key: str, name: str) -> Kind | None:
         """Return the kind of a field whose name has markers: before they came, or of what is left beside them.
@@ -212,7 +298,10 @@ class Redactor:
         if isinstance(value, dict):
             return self._mapping(value, stream)
         if isinstance(value, list):
-            return [self._value(item, key, stream) for item in value]
+            if value and all(type(item) is list and len(item) == 2 and type(item[0]) is str for item in value):  # noqa: PLR2004
+                return self._pairs(value, stream)
+            written = [self._value(item, key, stream) for item in value]
+            return value if all(map(is_, written, value)) else written
         if isinstance(value, int) and not isinstance(value, bool):
             return self._number(value, key)
         return value

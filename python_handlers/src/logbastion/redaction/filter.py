@@ -8,6 +8,7 @@ import traceback
 from typing import Any, Final
 
 from logbastion.jsonsafe import safe_str, safe_value
+from logbastion.messages import message_of
 from logbastion.redaction.engine import Redactor
 from logbastion.sanitize import without_controls
 from logbastion.streams import stream_for
@@ -51,7 +52,7 @@ class RedactionFilter(logging.Filter):
         stream = stream_for(record.name, record.levelno)
         redact = self._redactor.redact_text
         attributes = record.__dict__
-        message = without_controls(redact(_message_of(record), stream))
+        message = without_controls(redact(_message_of(record, self._redactor, stream), stream))
         if record.exc_info and not record.exc_text:
             record.exc_text = "".join(traceback.format_exception(*record.exc_info))
         if record.exc_text:
@@ -64,9 +65,9 @@ class RedactionFilter(logging.Filter):
         record.msg, record.args, record.exc_info = message, None, None
 
 
-def _message_of(record: logging.LogRecord) -> str:
+def _message_of(record: logging.LogRecord, redactor: Redactor, stream: str) -> str:
     try:
-        return safe_str(record.getMessage())
+        return safe_str(message_of(record, redactor.arguments, stream))
     except Exception as error:  # wrong arguments; without them
         return f"{safe_str(record.msg)} (the arguments do not fit: {type(error).__name__})"
 

@@ -11,9 +11,10 @@ from logbastion.cards import has_scheme, is_card_number
 from logbastion.redaction.markers import Finding
 
 # One class between two digits, so that there is one way only to match: the time is linear.
-_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7,}(?![0-9A-Za-z])")
+_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ \t.\-/()_\u00a0\u2009\u202f]{0,3}\d){7,}(?![0-9A-Za-z])")
+_ON_LINES: Final = re.compile(r"(?<!\d)\d{4}(?:[ \t]?\r?\n[ \t]?\d{4}){3}(?!\d)")  # a card in a column
 _GROUP: Final = re.compile(r"\d+")
-_IBAN: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){11,42}")
+_IBAN: Final = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}\d{2}(?:[ .\-\u00a0\u202f]?[0-9A-Za-z]){11,42}")
 _NIF_WITH_COUNTRY: Final = re.compile(r"(?<![0-9A-Za-z])[Pp][Tt][ \-]?(\d{9})(?!\d)")
 _GLUED: Final = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
 _NIB_DIGITS: Final = 21
@@ -48,6 +49,14 @@ _NIF_FIRST: Final = ("1", "2", "3", "5", "6", "8", "9", "45", "70", "71", "72", 
 _PHONE_DIGITS: Final = range(8, 16)
 _NIF_GROUPS: Final = ((9,), (3, 3, 3))
 _PHONE_GROUPS: Final = ((9,), (3, 3, 3), (2, 3, 2, 2), (2, 3, 4), (2, 7), (3, 6), (3, 2, 2, 2), (2, 2, 2, 3))
+# Words that say that nine digits behind them are a number of something else.
+_COUNTED: Final = re.compile(
+    r"(?i)(?<![a-z])(?:order|encomenda|pedido|offset|seq|ack|inode|bytes(?:[_ ]\w{2,8})?|object|row|job|ticket"
+    r"|pid|lsn|xid|message|build|run|refer[e\u00ea]ncia(?: multibanco)?|processo|fatura|recibo|invoice"
+    r"|transaction|transa[c\u00e7][a\u00e3]o|artigo|produto|sku)"
+    r"(?:[ _](?:id|no|number|n[\u00fau]mero|n\.?\u00ba))?[\"']?[ \t]?[=:#]?[ \t]?[\"']?\Z"
+)
+_LOOK_BACK: Final = 40
 _MOST_GROUPS: Final = 7
 
 
@@ -59,6 +68,11 @@ def find_numbers(text: str) -> Iterator[Finding]:
         digits = _ascii_digits(match.group())
         if has_scheme(digits) and is_card_number(digits):
             yield Finding(match.start(), match.end(), "card")
+    if "\n" in text:
+        for match in _ON_LINES.finditer(text):
+            digits = _ascii_digits("".join(match.group().split()))
+            if has_scheme(digits) and is_card_number(digits):
+                yield Finding(match.start(), match.end(), "card")
     for match in _NIF_WITH_COUNTRY.finditer(text):
         if is_nif(match.group(1)):
             yield Finding(match.start(), match.end(), "nif")
@@ -74,7 +88,8 @@ def find_numbers(text: str) -> Iterator[Finding]:
 def _in_run(run: str, offset: int, text: str) -> Iterator[Finding]:
     groups = [(match.start(), match.end()) for match in _GROUP.finditer(run)]
     first = 0
-    if run[0] == "+" or (run[:2] == "00" and run[2:3] not in ("", "0", ".")):
+    bare = run.removeprefix("(")
+    if run[0] == "+" or (bare[:2] == "00" and bare[2:3] not in ("", "0", ".")):
         last = _last_of_phone(groups, 0 if run[0] == "+" else 2)
         if last is not None:
             yield Finding(offset, offset + groups[last][1], "phone")
@@ -122,7 +137,9 @@ def _stands_alone(run: str, start: int, end: int, text: str, offset: int) -> boo
     inner = run[start:end]
     if inner.count(".") == 1 and len(inner) == _NATIONAL + 1:
         return False
-    return not (start == 0 and offset and text[offset - 1] in "#.,")
+    if start == 0 and offset and text[offset - 1] in "#.,":
+        return False
+    return _COUNTED.search(text, max(0, offset + start - _LOOK_BACK), offset + start) is None
 
 
 def _kind_of(digits: str, groups: tuple[int, ...]) -> str | None:

@@ -11,11 +11,19 @@ from logbastion.redaction.addresses import find_emails, find_ips, find_spelt_ema
 from logbastion.redaction.assignments import find_assignments
 from logbastion.redaction.classification import Classification
 from logbastion.redaction.encodings import is_odd, plain_signs, unescaped, unquoted, unquoted_form, without_entities
+from logbastion.redaction.forms import find_encoded
+from logbastion.redaction.layouts import find_beside, find_compared, find_forms, find_quoted_later
 from logbastion.redaction.markers import MARK, MARKER, Finding, marker
 from logbastion.redaction.numbers import find_numbers
-from logbastion.redaction.pairs import find_pairs, find_sql_arguments
+from logbastion.redaction.pairs import find_elements, find_pairs, find_sql_arguments
 from logbastion.redaction.prose import find_prose
-from logbastion.redaction.tokens import find_pem, find_schemes, find_tokens, find_url_credentials
+from logbastion.redaction.tokens import (
+    find_pem,
+    find_schemes,
+    find_tokens,
+    find_url_credentials,
+    find_user_slash_password,
+)
 
 Pseudonym = Callable[[str, str], "str | None"]
 """Takes a kind and a value; returns a keyed pseudonym of digits, small letters and colons, or None without a key."""
@@ -24,10 +32,10 @@ Pseudonym = Callable[[str, str], "str | None"]
 _SIGN: Final = re.compile(r"[=:|@%\\&+<)\]'\".\-]")
 # Of eight digits only a telephone number with "+" is made. A date has eight, and is in every second text.
 # They look back from a digit: what begins with a digit is found fast, and of digits in a row one only is a beginning.
-_EIGHT_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
-_NINE_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ .\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
+_EIGHT_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ \t.\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
+_NINE_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ \t\r\n.\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
 _IBAN_START: Final = re.compile(
-    r"\d(?<=[A-Za-z]{2}\d)(?<![0-9A-Za-z][A-Za-z]{2}\d)\d(?:[ \-\u00a0\u202f]?[0-9A-Za-z]){4}"
+    r"\d(?<=[A-Za-z]{2}\d)(?<![0-9A-Za-z][A-Za-z]{2}\d)\d(?:[ .\-\u00a0\u202f]?[0-9A-Za-z]){4}"
 )
 _SHORTEST_NUMBER: Final = 9
 _SHORTEST_IBAN: Final = 15
@@ -119,6 +127,10 @@ class TextRedactor:
     def _redact(self, text: str, stream: str, layer: int) -> str:
         if "://" in text and "@" in text:  # before decoding, which would end the user's part too early
             text = self._marked(text, list(find_url_credentials(text)))
+        if "=" in text and ("%" in text or "+" in text):  # as well: what is encoded may look like the end of the value
+            text = self._marked(text, list(find_encoded(text, self._classification)))
+        if "&" in text and "<" in text and ">" in text:
+            text = self._marked(text, self._in_markup(text))
         inner = layer < _MAX_LAYERS
         if inner and ("%" in text or "\\" in text or "&" in text or not text.isascii()):
             text = self._inside_encodings(text, stream, layer)
@@ -128,6 +140,12 @@ class TextRedactor:
         if inner and "+" in text:  # last, because most of them are no spaces
             text = _WITH_PLUS.sub(lambda match: self._decoded(match.group(), unquoted_form, stream, layer), text)
         return text
+
+    def _in_markup(self, text: str) -> list[Finding]:
+        """Find what entities hide the end of, before they are undone."""
+        table = self._classification
+        found = [*find_elements(text, table), *find_forms(text, text.lower(), table)]
+        return [*found, *find_assignments(text, table)] if '="' in text or "='" in text else found
 
     def _marked(self, text: str, found: list[Finding]) -> str:
         kept = [match.span() for match in MARKER.finditer(text)] if MARK in text else []
@@ -148,32 +166,64 @@ class TextRedactor:
 
         """
         if not signs:
-            return _find_without_signs(text)
-        found: list[Finding] = []
+            return self._find_without_signs(text)
         lower = text.lower()
         assigns = "=" in text or ":" in text
+        found: list[Finding] = []
         if assigns or "|" in text:
             found += find_assignments(text, self._classification)
-        if "@" in text:
-            found += find_emails(text)
-        if "at)" in lower or "at]" in lower or "arroba" in lower:
-            found += find_spelt_emails(text)
         if _LONG_WORD.search(text):
             found += find_tokens(text)
         if "-----BEGIN" in text:
             found += find_pem(text)
-        if "</" in text or "', " in text or '", ' in text or " -" in text or "',\"" in text or "','" in text:
-            found += find_pairs(text, self._classification)
-        if "; args=" in text or (assigns and "aram" in lower):
-            found += find_sql_arguments(text)
         if not text.isalpha() and _may_have_number(text):
             found += find_numbers(text)
-        found += _find_by_words(text, lower)
+        if "@" in text or "at)" in lower or "at]" in lower or "arroba" in lower:
+            found += _find_addresses(text, lower)
+        if "'" in text or '"' in text or "</" in text or " -" in text:
+            found += self._find_by_layout(text, lower)
+        if _may_name_a_secret(lower):
+            found += find_prose(text)
+            found += find_schemes(text)
+            found += find_beside(text, self._classification)
+        elif _may_name_a_scheme(lower):
+            found += find_schemes(text)
+        if "; args=" in text or (assigns and "aram" in lower):
+            found += find_sql_arguments(text)
         if "values" in lower and "insert" in lower:
             found += self._inserted(text)
         if (assigns or "." in text) and not self._keeps("ip", stream):
             found += find_ips(text)
         return found
+
+    def _find_without_signs(self, text: str) -> list[Finding]:
+        """Do what :meth:`_find` does for ASCII that has none of :data:`_SIGN`."""
+        found: list[Finding] = []
+        if len(text) >= _SHORTEST_TOKEN and _LONG_WORD.search(text):
+            found += find_tokens(text)
+        if _may_have_number(text):
+            found += find_numbers(text)
+        lower = text.lower()
+        if lower.islower():  # it has a letter
+            found += self._find_by_words(text, lower)
+        return found
+
+    def _find_by_layout(self, text: str, lower: str) -> list[Finding]:
+        found: list[Finding] = []
+        elements = "</" in text
+        if elements or " -" in text or "'," in text or '",' in text or "' ," in text or '" ,' in text:
+            found += find_pairs(text, self._classification)
+        if elements or "val" in lower or "content" in lower:
+            found += find_forms(text, lower, self._classification)
+        if "' " in text or '" ' in text or "('" in text or " '" in text or ' "' in text:
+            found += find_compared(text, lower, self._classification)
+            found += find_quoted_later(text, self._classification)
+        return found
+
+    def _find_by_words(self, text: str, lower: str) -> list[Finding]:
+        if _may_name_a_secret(lower):
+            return [*find_prose(text), *find_schemes(text), *find_beside(text, self._classification)]
+        return list(find_schemes(text)) if _may_name_a_scheme(lower) else []
 
     def _keeps(self, kind: str, stream: str) -> bool:
         return self._treatments.get(kind) == "keep" or stream in self._kept_in.get(kind, ())
@@ -202,7 +252,7 @@ class TextRedactor:
         r"""Redact what ``%40``, ``+``, ``\u0040``, ``\/`` or ``&#64;`` hides: such a piece is written plainly."""
         if not text.isascii() and is_odd(text):
             text = self._decoded(text, plain_signs, stream, layer)
-        if "\\" in text and ("\\u" in text or "\\x" in text or "\\/" in text):
+        if "\\" in text and ("\\u" in text or "\\x" in text or "\\/" in text or "\\t" in text or "\\n" in text):
             text = self._decoded(text, unescaped, stream, layer)
         if "%" in text and _PERCENT.search(text):
             text = _ENCODED.sub(lambda match: self._decoded(match.group(), unquoted, stream, layer), text)
@@ -241,25 +291,26 @@ def _may_have_number(text: str) -> bool:
     )
 
 
-def _find_without_signs(text: str) -> list[Finding]:
-    """Do what :meth:`TextRedactor._find` does for ASCII that has none of :data:`_SIGN`."""
+def _find_addresses(text: str, lower: str) -> list[Finding]:
     found: list[Finding] = []
-    if len(text) >= _SHORTEST_TOKEN and _LONG_WORD.search(text):
-        found += find_tokens(text)
-    if _may_have_number(text):
-        found += find_numbers(text)
-    lower = text.lower()
-    if lower.islower():  # it has a letter
-        found += _find_by_words(text, lower)
+    if "@" in text:
+        found += find_emails(text)
+        if "/" in text or "@tcp(" in text or "@unix(" in text:
+            found += find_user_slash_password(text)
+    if "at)" in lower or "at]" in lower or "arroba" in lower:
+        found += find_spelt_emails(text)
     return found
 
 
-def _find_by_words(text: str, lower: str) -> list[Finding]:
-    if _may_name_a_secret(lower):
-        return [*find_prose(text), *find_schemes(text)]
-    if "bearer" in lower or "basic" in lower or "digest" in lower or "negotiate" in lower:
-        return list(find_schemes(text))
-    return []
+def _may_name_a_scheme(lower: str) -> bool:
+    return (
+        "bearer" in lower
+        or "basic" in lower
+        or "digest" in lower
+        or "negotiate" in lower
+        or "jwt" in lower
+        or "dpop" in lower
+    )
 
 
 def _may_name_a_secret(lower: str) -> bool:
@@ -277,10 +328,15 @@ def _may_name_a_secret(lower: str) -> bool:
         or "key" in lower
         or "chave" in lower
         or "token" in lower
-        or "session" in lower
+        or "sess" in lower
+        or "sid" in lower
+        or "creden" in lower
+        or "login" in lower
+        or "csrf" in lower
         or "cookie" in lower
         or "cvv" in lower
         or "cvc" in lower
+        or "cvn" in lower
         or "digo" in lower
         or "code" in lower
         or "otp" in lower

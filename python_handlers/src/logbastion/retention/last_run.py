@@ -13,10 +13,20 @@ FILE_NAME: Final = ".last-retention-run"
 
 
 class LastRun(NamedTuple):
-    """The end of a run in seconds since 1970, and how many files it could not handle."""
+    """News of a run.
+
+    Args:
+        finished: its end, in seconds since 1970.
+        failures: how many files it could not handle.
+        archived: the end of the last run in which the archive took all that was due; 0 when there was none.
+        archive_failures: how many of this run's failures are the archive's.
+
+    """
 
     finished: float
     failures: int
+    archived: float = 0.0
+    archive_failures: int = 0
 
 
 def write_last_run(directory: Path, run: LastRun) -> None:
@@ -38,6 +48,7 @@ def read_last_run(directory: Path) -> LastRun | None:
     """Return the news of the last run, None when there was none or it cannot be read."""
     try:
         found = json.loads((directory / FILE_NAME).read_text(encoding="ascii"))
-        return LastRun(float(found["finished"]), int(found["failures"]))
+        archived, failures = float(found.get("archived", 0)), int(found.get("archive_failures", 0))
+        return LastRun(float(found["finished"]), int(found["failures"]), archived, failures)
     except (OSError, ValueError, TypeError, KeyError):
         return None

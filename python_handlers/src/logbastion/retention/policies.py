@@ -13,6 +13,8 @@ from logbastion.streams import STREAMS
 
 LEGAL_MINIMUM: Final = "legal_minimum"
 PRIVACY_MAXIMUM: Final = "privacy_maximum"
+BACKUP_INTERVAL_DAYS: Final = {"none": 0, "daily": 1, "weekly": 7}
+"""The guide's ``backup_frequency`` to days between two backups; 0 is never."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class RetentionPolicy:
         compression_after_days: when files are compressed.
         rounding: ``legal_minimum`` (no event goes before its time) or ``privacy_maximum`` (none stays beyond it). Files
             are deleted as a whole, so one of the two has to give way.
+        archive_to_cold_storage_after_days: when files move to the archive, where there is one; 0 is never.
+        backup_frequency: how often files that are not yet there are copied to it: ``daily``, ``weekly`` or ``none``.
 
     Raises:
         ValueError: the periods contradict each other, or the stream or rounding is not known.
@@ -35,6 +39,8 @@ class RetentionPolicy:
     retention_days: int
     compression_after_days: int
     rounding: str
+    archive_to_cold_storage_after_days: int = 0
+    backup_frequency: str = "none"
 
     def __post_init__(self) -> None:
         if self.stream not in STREAMS:
@@ -45,6 +51,17 @@ class RetentionPolicy:
             raise ValueError(
                 f"{self.stream}: compression after {self.compression_after_days} days and deletion after "
                 f"{self.retention_days} must follow each other in this order, the first after one day or more."
+            )
+        cold = self.archive_to_cold_storage_after_days
+        if cold and not self.compression_after_days < cold < self.retention_days:
+            raise ValueError(
+                f"{self.stream}: the archive after {cold} days must come after compression "
+                f"({self.compression_after_days}) and before deletion ({self.retention_days})."
+            )
+        if self.backup_frequency not in BACKUP_INTERVAL_DAYS:
+            raise ValueError(
+                f"{self.stream}: backup_frequency is {self.backup_frequency!r}, but must be one of "
+                f"{', '.join(BACKUP_INTERVAL_DAYS)}."
             )
 
 

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 ROTATED: Final = "rotated"
 COMPRESSED: Final = "compressed"
+ARCHIVED: Final = "archived"
+BACKED_UP: Final = "backed up"
 DELETED: Final = "deleted"
+LOCKED: Final = "locked"
 HELD: Final = "held"
 UNKNOWN: Final = "unknown"
 FAILED: Final = "failed"
@@ -19,8 +22,8 @@ class Action:
     """One thing that was done to a file, or was not and why.
 
     Args:
-        kind: ``rotated``, ``compressed``, ``deleted``, ``held`` (kept by a legal hold), ``unknown`` (left alone) or
-            ``failed``.
+        kind: ``rotated``, ``compressed``, ``archived``, ``backed up``, ``deleted``, ``held`` (kept by a legal hold),
+            ``locked`` (kept by the archive's object lock), ``unknown`` (left alone) or ``failed``.
         file: its name in the directory.
         reason: a sentence.
         size: of the file in bytes, before.
@@ -40,6 +43,10 @@ class RetentionReport:
     directory: str
     dry_run: bool
     actions: list[Action] = field(default_factory=list)
+    archive_failures: int = 0
+    """How many of the failures are the archive's."""
+    archive_away: str = ""
+    """Why the archive could not be used, a sentence; the run went on without it."""
 
     @property
     def failures(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import struct
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import IO, Final, NamedTuple
+
+from logbastion.retention.codecs import GZIP, SUFFIX_OF, is_compressed, read_from
 
 _LINES_LOOKED_AT: Final = 100
 _LONGEST_LINE: Final = 1 << 20
@@ -33,28 +34,30 @@ class NoRecordTimeError(ValueError):
 def span_of(path: Path) -> Span | None:
     """Return the times of a file's first and last record, None when it is empty.
 
-    In a file that was compressed here, or by gzip, the header's MTIME is the time of the youngest record, so that the
-    file need not be decompressed.
+    In a file that was compressed with gzip here, or by gzip itself, the header's MTIME is the time of the youngest
+    record, so that the file need not be decompressed.
 
     Raises:
         NoRecordTimeError: the lines are not events.
         OSError: it cannot be read, or is not gzip although its name ends with ``.gz``.
+        CodecError: its compression is not installed.
 
     """
-    if path.name.endswith(".gz"):
-        with gzip.open(path) as file:
+    if not is_compressed(path.name):
+        with path.open("rb") as file:
             oldest = _first_time(file, path)
-        if oldest is None:
-            return None
+            return None if oldest is None else _ordered(oldest, _last_time(file, oldest))
+    with read_from(path) as packed:
+        oldest = _first_time(packed, path)
+    if oldest is None:
+        return None
+    if path.name.endswith(SUFFIX_OF[GZIP]):
         with path.open("rb") as raw:
             magic, seconds = _GZIP_HEADER.unpack(raw.read(_GZIP_HEADER.size))
         if magic[:2] == _GZIP_MAGIC and seconds:
             return _ordered(oldest, datetime.fromtimestamp(seconds, timezone.utc))
-        with gzip.open(path) as file:
-            return _ordered(oldest, _last_time_read_through(file, oldest))
-    with path.open("rb") as file:
-        oldest = _first_time(file, path)
-        return None if oldest is None else _ordered(oldest, _last_time(file, oldest))
+    with read_from(path) as packed:
+        return _ordered(oldest, _last_time_read_through(packed, oldest))
 
 
 def first_record_time(path: Path) -> datetime | None:
@@ -93,7 +96,7 @@ def _ordered(one: datetime, other: datetime) -> Span:
     return Span(min(one, other), max(one, other))
 
 
-def _first_time(file: BinaryIO | gzip.GzipFile, path: Path) -> datetime | None:
+def _first_time(file: IO[bytes], path: Path) -> datetime | None:
     empty = True
     for _ in range(_LINES_LOOKED_AT):
         line = file.readline(_LONGEST_LINE)
@@ -108,14 +111,14 @@ def _first_time(file: BinaryIO | gzip.GzipFile, path: Path) -> datetime | None:
     raise NoRecordTimeError(f"none of the first {_LINES_LOOKED_AT} lines of {path.name} says when it was written")
 
 
-def _last_time(file: BinaryIO, oldest: datetime) -> datetime:
+def _last_time(file: IO[bytes], oldest: datetime) -> datetime:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))
     times = (record_time(line) for line in reversed(file.read().splitlines()))
     return next((moment for moment in times if moment is not None), oldest)
 
 
-def _last_time_read_through(file: gzip.GzipFile, oldest: datetime) -> datetime:
+def _last_time_read_through(file: IO[bytes], oldest: datetime) -> datetime:
     last = oldest
     while line := file.readline(_LONGEST_LINE):
         last = record_time(line) or last

@@ -19,14 +19,15 @@ from logbastion.shipping.status import DEAD_LETTERS_FAILED, ShippingCounts, Ship
 from logbastion.shipping.transports.base import Promise, Receipt, Transport, TransportError
 
 _BATCH_EVENTS: Final = 1000
-_BATCH_BYTES: Final = 512 * 1024
+_BATCH_BYTES: Final = 640 * 1024
+"""More than half a segment, so that no crumb of each is left for a batch of its own."""
 _WINDOW_BYTES: Final = 12 * 1024 * 1024
 _HOUSEKEEPING_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.005
 _GATHERING_PAUSE: Final = 0.01
 """After a batch that was not full: few large batches cost less than many small ones, here and at the receiver."""
-_BUSY_EVENTS: Final = 200
-"""Events logged during one step that count as a burst."""
+_BUSY_RATE: Final = 10_000
+"""Events logged a second that count as a burst."""
 _GIVEN_WAY: Final = 10
 """How many times as long as its last step the thread waits while a burst is logged."""
 _FULL_ENOUGH: Final = 0.25
@@ -74,6 +75,7 @@ class ShippingWorker:
         self._backoff = Backoff()
         self._succeeded = False
         self._house_kept_at = float("-inf")
+        self._looked_at, self._appended = time.monotonic(), 0
         self._told_error: str | None = None
         self._told_damaged = 0
         self._told_refused = 0
@@ -121,16 +123,16 @@ class ShippingWorker:
         self.ident = threading.get_ident()
         pause = _SHORTEST_PAUSE
         while not self._abandoned and time.monotonic() < self._deadline:
-            began, appended = time.monotonic(), self._spool.appended
+            began = time.monotonic()
             try:
-                events = self._step()
+                batch = self._step()
             except Exception as error:  # the thread must outlive whatever a transport does
                 if self._abandoned or not self._recover(error):
                     break
                 continue
-            if events:
+            if batch is not None:
                 pause = _SHORTEST_PAUSE
-                self._give_way(events, began, appended)
+                self._give_way(batch, began)
                 continue
             if self._closing.is_set():
                 break
@@ -139,20 +141,26 @@ class ShippingWorker:
         if not self._abandoned:
             self._finish()
 
-    def _give_way(self, events: int, began: float, appended: int) -> None:
+    def _give_way(self, batch: Batch, began: float) -> None:
         """Leave the interpreter to the threads that log, after a step that began then.
 
         While they log without a break, each system call of this thread has to win the interpreter back from them, and
         each of their appends is slowed by its waiting. So a burst is let pass, as long as little waits: afterwards the
         same events take a quarter of the time.
         """
-        if self._spool.appended - appended > _BUSY_EVENTS and self._spool.fullness < _FULL_ENOUGH:
-            self._closing.wait(min(_GIVEN_WAY * (time.monotonic() - began), _LONGEST_PAUSE))
-        elif events < _BATCH_EVENTS // 4:
-            self._closing.wait(_GATHERING_PAUSE)
+        now, appended = time.monotonic(), self._spool.appended
+        seconds, events = now - self._looked_at, appended - self._appended
+        self._looked_at, self._appended = now, appended
+        pause = 0.0
+        if events > _BUSY_RATE * seconds and self._spool.fullness < _FULL_ENOUGH:
+            pause = min(_GIVEN_WAY * (now - began), _LONGEST_PAUSE)
+        if batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
+            pause = max(pause, _GATHERING_PAUSE)
+        if pause:
+            self._closing.wait(pause)
 
-    def _step(self) -> int:
-        """Hand over a batch, or look after the connection; return how many events were handed over."""
+    def _step(self) -> Batch | None:
+        """Hand over a batch and return it, or look after the connection."""
         self._keep_house()
         batch = self._spool.read(_BATCH_EVENTS, _BATCH_BYTES) if self._window < _WINDOW_BYTES else None
         if batch is None:
@@ -169,13 +177,13 @@ class ShippingWorker:
             self._to_resend -= again
             self._status.resent += again
         if self._abandoned:
-            return 0
+            return None
         if batch is not None or receipt.settled:
             self.failing = False
             self._succeeded = True
             self._backoff.reset()
         self._apply(receipt)
-        return 0 if batch is None else batch.count
+        return batch
 
     def _call(self, method: Callable[[], Receipt]) -> Receipt:
         self.sending = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
@@ -19,6 +20,12 @@ USERS = (  # name, school, may see other schools
     ("teacher", 0, False),
     ("parent", 1, False),
     ("inspector", 2, True),
+)
+OFFICER = "officer"
+OFFICER_MAY = (
+    "admin.view_security_logs",
+    "logbastion_detection.view_addressblock",
+    "logbastion_detection.delete_addressblock",
 )
 
 
@@ -39,16 +46,19 @@ class Command(BaseCommand):
         with transaction.atomic():
             changed = self._load_schools()
             passwords = {name: self._load_user(name, school, sees_all, known) for name, school, sees_all in USERS}
+            officer, new = self._load_officer(known)
         users = [{"username": name, "password": password} for name, (password, _) in passwords.items()]
-        if any(new for _, new in passwords.values()):
-            self._write(file, {"users": users})
+        if new or any(new for _, new in passwords.values()):
+            self._write(file, {"users": users, "officer": {"username": OFFICER, "password": officer}})
             changed = True
         self.stdout.write("changed" if changed else "unchanged")
 
     def _read(self, file: Path) -> dict[str, str]:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            return {user["username"]: user["password"] for user in content["users"]}
+            # A file from before there was an officer has none.
+            everybody = [*content["users"], *filter(None, [content.get("officer")])]
+            return {user["username"]: user["password"] for user in everybody}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -84,6 +94,19 @@ class Command(BaseCommand):
             user=user,
             defaults={"school": School.objects.get(name=SCHOOLS[school]), "may_see_other_schools": sees_all},
         )
+        return self._password_of(user, known)
+
+    def _load_officer(self, known: dict[str, str]) -> tuple[str, bool]:
+        """Return the password of somebody who may see the security log and lift blocks, and whether it is new."""
+        user, _ = get_user_model().objects.get_or_create(username=OFFICER, defaults={"is_staff": True})
+        for permission in OFFICER_MAY:
+            label, codename = permission.split(".")
+            user.user_permissions.add(Permission.objects.get(content_type__app_label=label, codename=codename))
+        return self._password_of(user, known)
+
+    @staticmethod
+    def _password_of(user: Any, known: dict[str, str]) -> tuple[str, bool]:
+        name = user.get_username()
         if name in known and user.check_password(known[name]):
             return known[name], False
         password = secrets.token_urlsafe(18)

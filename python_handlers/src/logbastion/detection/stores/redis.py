@@ -76,27 +76,7 @@ class RedisStore:
                 off, or the file cannot be read.
 
         """
-        try:
-            import redis  # noqa: PLC0415 - an extra
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-            from redis.retry import Retry  # noqa: PLC0415
-        except ImportError:
-            raise ValueError("Detection in Redis needs the package redis: pip install 'logbastion[redis]'.") from None
-        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
-        if any(name in asked for name in _UNVERIFIED):
-            raise ValueError("The URL of Redis must not switch the verification of TLS off: name ssl_ca_certs instead.")
-        password = {}
-        if password_file:
-            try:
-                password = {"password": Path(password_file).read_text(encoding="utf-8").strip()}
-            except (OSError, ValueError) as error:
-                raise ValueError(f"The password of Redis cannot be read: {error}") from None
-        # A connection that a restart of Redis has broken is tried once more; whoever is slow is not asked again.
-        retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-        client = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry, decode_responses=True, **password
-        )
-        return cls(client, **options)
+        return cls(connect(url, password_file, timeout), **options)
 
     def record(self, observations: Sequence[Observation]) -> list[Verdict]:
         """Note what has happened now."""
@@ -139,6 +119,40 @@ class RedisStore:
 
     def _time(self) -> str | int:
         return "" if self._clock is None else _micro(self._clock())
+
+
+def connect(url: str, password_file: str | None, timeout: float) -> Any:
+    """Return a ``redis.Redis`` that connects with its first command and gives up soon.
+
+    Args:
+        url: see :meth:`RedisStore.from_url`.
+        password_file: the same.
+        timeout: seconds for a connection, and for an answer.
+
+    Raises:
+        ValueError: as there.
+
+    """
+    try:
+        import redis  # noqa: PLC0415 - an extra
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+    except ImportError:
+        raise ValueError("A store in Redis needs the package redis: pip install 'logbastion[redis]'.") from None
+    asked = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
+    if any(name in asked for name in _UNVERIFIED):
+        raise ValueError("The URL of Redis must not switch the verification of TLS off: name ssl_ca_certs instead.")
+    password = {}
+    if password_file:
+        try:
+            password = {"password": Path(password_file).read_text(encoding="utf-8").strip()}
+        except (OSError, ValueError) as error:
+            raise ValueError(f"The password of Redis cannot be read: {error}") from None
+    # A connection that a restart of Redis has broken is tried once more; whoever is slow is not asked again.
+    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry, decode_responses=True, **password
+    )
 
 
 def in_the_open(url: str) -> str | None:

@@ -8,7 +8,6 @@ and its row would stay locked as long as the view takes. SQLite has one writer a
 
 from __future__ import annotations
 
-import copy
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -27,45 +26,13 @@ from logbastion.detection.stores.base import (
     advance,
     stays,
 )
+from logbastion.django.connection import own_connection
 from logbastion.django.detection.models import AddressBlock, Subject
 
-CONNECTION: Final = "logbastion_detection"
-VENDORS: Final = ("postgresql", "sqlite")
+__all__ = ["DatabaseStore", "own_connection"]
 _PRUNED: Final = 0.01
 _AT_ONCE: Final = 10_000
-_CONNECT_SECONDS: Final = 2
-_WAIT_MILLISECONDS: Final = 1000
-_KEPT_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
-
-
-def own_connection(alias: str) -> str:
-    """Return the name of a connection of its own to a database; that of the database itself for SQLite.
-
-    It gives up after two seconds without a connection, and after one without a lock or an answer.
-
-    Raises:
-        ValueError: there is no such database, or it is neither PostgreSQL nor SQLite.
-
-    """
-    if alias not in connections.settings:
-        raise ValueError(f"LOGBASTION_DETECTION names the database {alias!r}, which DATABASES does not have.")
-    vendor = connections[alias].vendor
-    if vendor not in VENDORS:
-        raise ValueError(f"Detection counts in PostgreSQL or SQLite, and not in {vendor}: use the store 'redis'.")
-    if vendor == "sqlite":
-        return alias
-    own = copy.deepcopy(connections.settings[alias])
-    options: dict[str, Any] = own["OPTIONS"]
-    for name in ("pool", "isolation_level"):  # a lock is worth something under READ COMMITTED, the default
-        options.pop(name, None)
-    options.setdefault("connect_timeout", _CONNECT_SECONDS)
-    waits = f"-c lock_timeout={_WAIT_MILLISECONDS} -c statement_timeout={_WAIT_MILLISECONDS}"
-    options["options"] = f"{options.get('options', '')} {waits}".strip()
-    own.update(ATOMIC_REQUESTS=False, AUTOCOMMIT=True, CONN_MAX_AGE=_KEPT_SECONDS, CONN_HEALTH_CHECKS=True)
-    own["TEST"]["MIRROR"] = alias
-    connections.settings[CONNECTION] = own
-    return CONNECTION
 
 
 class DatabaseStore:

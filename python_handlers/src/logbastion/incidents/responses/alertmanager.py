@@ -20,9 +20,9 @@ _SEVERITIES: Final = {"CRITICAL": "critical", "HIGH": "critical", "MEDIUM": "war
 class PostToAlertmanager:
     """For each pattern: an alert ``Incident`` when it opens, again while it goes on, and its end.
 
-    All workers of a host send the same labels, so Alertmanager makes one alert of theirs. Without news it ends by
-    itself after the pattern's quiet time, as when the process is killed. No word of a log line goes out: title,
-    runbook, number of lines and correlation ids do.
+    Workers that share a store have one alert; without one all workers of a host send the same labels, so Alertmanager
+    makes one of theirs. Without news it ends by itself after the pattern's quiet time, as when the last process ends.
+    No word of a log line goes out: title, runbook, number of lines and correlation ids do.
 
     Args:
         destinations: ``host:port``, all of them are told; TLS with authority and name verified.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from logbastion.incidents.reports import IncidentReport, Phase
 from logbastion.incidents.responses.base import Response
@@ -17,14 +17,50 @@ from logbastion.metrics import count_incident_response
 
 TIMEOUT: Final = 10.0
 MAX_RUNNING: Final = 4
-_MAX_REMEMBERED: Final = 1000
 _MAX_RESULT: Final = 500
 _local = threading.local()
 
 
 def in_response() -> bool:
-    """Say whether this thread runs a response: what it logs is no incident."""
+    """Say whether this thread runs a response or steps on a store: what it logs is no incident."""
     return getattr(_local, "running", False)
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Have what this thread logs meanwhile not looked at."""
+    before, _local.running = in_response(), True
+    try:
+        yield
+    finally:
+        _local.running = before
+
+
+def _always(_name: str, _incident: str, _cooldown: float, *, again: bool) -> bool:
+    return True
+
+
+class Permit(Protocol):
+    """Says whether a response may run: name of the response for a pattern, incident, seconds since its last run."""
+
+    def __call__(self, name: str, incident: str, cooldown: float, /, *, again: bool) -> bool:
+        """``again``: whether a worker that had the permit for this incident is dead."""
+
+
+class _Group:
+    """The responses to one phase of an incident; who waits for all of them is called once."""
+
+    def __init__(self, number: int, finished: Callable[[], object] | None) -> None:
+        self._left, self._finished, self._lock = number, finished, threading.Lock()
+        if not number and finished is not None:
+            finished()
+
+    def one_is_done(self) -> None:
+        with self._lock:
+            self._left -= 1
+            over = not self._left
+        if over and self._finished is not None:
+            self._finished()
 
 
 @dataclass(eq=False)
@@ -33,6 +69,7 @@ class _Run:
     report: IncidentReport
     phase: Phase
     deadline: float
+    group: _Group
     told: bool = False
 
 
@@ -40,9 +77,9 @@ class Responder:
     """Starts the responses that are switched on and that an incident's pattern names.
 
     When an incident opens, a response runs at most once in the pattern's ``cooldown`` (a response may have a shorter
-    one). A response that is not done in time is given up: its thread ends when it ends, and counts as running until
-    then. Outcomes are ``done``, ``failed``, ``timed_out``, ``busy`` (too many run) and ``rate_limited``; they are
-    counted, and events ``incident_response`` on the logger ``incidents``.
+    one), for all workers where they share a store. A response that is not done in time is given up: its thread ends
+    when it ends, and counts as running until then. Outcomes are ``done``, ``failed``, ``timed_out``, ``busy`` (too many
+    run) and ``rate_limited``; they are counted, and events ``incident_response`` on the logger ``incidents``.
 
     Args:
         responses: by name.
@@ -60,15 +97,20 @@ class Responder:
         max_running: int = MAX_RUNNING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._responses, self._timeout, self._max_running, self._clock = dict(responses), timeout, max_running, clock
+        self._responses, self.timeout, self._max_running, self._clock = dict(responses), timeout, max_running, clock
         self.names = tuple(self._responses)
         self.forget()
 
-    def forget(self) -> None:
-        """Begin anew, as the child of a fork has to: the threads of the parent are not here."""
+    def forget(self, permit: Permit = _always) -> None:
+        """Begin anew, as the child of a fork has to: the threads of the parent are not here.
+
+        Args:
+            permit: is asked before a response to an opening.
+
+        """
+        self._permit = permit
         self._changed = threading.Condition(threading.RLock())
         self._running: set[_Run] = set()
-        self._last: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def planned(self, report: IncidentReport, phase: Phase) -> list[str]:
         """Return the names of the responses to an incident in a phase."""
@@ -78,33 +120,47 @@ class Responder:
             if phase in response.phases and (response.for_all or name in report.pattern.response)
         ]
 
-    def submit(self, report: IncidentReport, phase: Phase) -> None:
-        """Start the responses. Never waits, never raises."""
-        for name in self.planned(report, phase):
-            refused = self._start(name, report, phase)
-            if refused:
-                self._tell(_Run(name, report, phase, 0), refused, "")
+    def submit(
+        self, report: IncidentReport, phase: Phase, finished: Callable[[], object] | None = None, *, again: bool = False
+    ) -> None:
+        """Start the responses. Never raises, and waits for nothing but the permits.
 
-    def _start(self, name: str, report: IncidentReport, phase: Phase) -> str:
+        Args:
+            report: of the incident.
+            phase: what has happened.
+            finished: is called when all have run or were refused or given up, from any thread.
+            again: whether a worker that is dead may have run them.
+
+        """
+        names = self.planned(report, phase)
+        group = _Group(len(names), finished)
+        for name in names:
+            refused = self._start(name, report, phase, group, again)
+            if refused:
+                self._tell(_Run(name, report, phase, 0, group), refused, "")
+                if refused != "failed":  # at the end of a process no thread can be started: another one has to
+                    group.one_is_done()
+
+    def _start(self, name: str, report: IncidentReport, phase: Phase, group: _Group, again: bool) -> str:
         response, now = self._responses[name], self._clock()
-        key = name, report.pattern.id
         with self._changed:
-            cooldown = min(report.pattern.cooldown, response.cooldown)
-            if phase == "opened" and now - self._last.get(key, float("-inf")) < cooldown:
-                return "rate_limited"
             if len(self._running) >= self._max_running:
                 return "busy"
-            run = _Run(name, report, phase, now + self._timeout)
+            run = _Run(name, report, phase, now + self.timeout, group)
             self._running.add(run)
-            self._last[key] = now
-            self._last.move_to_end(key)
-            while len(self._last) > _MAX_REMEMBERED:
-                self._last.popitem(last=False)
+        cooldown = min(report.pattern.cooldown, response.cooldown)
+        if phase == "opened" and not self._permit(f"{name} {report.pattern.id}", report.id, cooldown, again=again):
+            with self._changed:
+                self._running.discard(run)
+                self._changed.notify_all()
+            return "rate_limited"
         thread = threading.Thread(target=self._run, args=(run, response), name=f"logbastion-{name}", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no thread can be started any more
-            self._finish(run)
+            with self._changed:
+                self._running.discard(run)
+                self._changed.notify_all()
             return "failed"
         return ""
 
@@ -117,6 +173,7 @@ class Responder:
             outcome, result = "failed", f"{type(error).__name__}: {safe_str(error)}"
         if self._finish(run):
             self._tell(run, outcome, result)
+            run.group.one_is_done()
 
     def _finish(self, run: _Run) -> bool:
         with self._changed:
@@ -134,7 +191,8 @@ class Responder:
                 run.told = True
             waiting = any(not run.told for run in self._running)
         for run in late:
-            self._tell(run, "timed_out", f"not done within {self._timeout:g} s")
+            self._tell(run, "timed_out", f"not done within {self.timeout:g} s")
+            run.group.one_is_done()
         return waiting
 
     def wait(self, timeout: float) -> bool:
@@ -149,6 +207,8 @@ class Responder:
             "event_type": "incident_response",
             "incident_id": run.report.id,
             "incident_type": run.report.pattern.type or run.report.pattern.id,
+            "event": {"kind": "event"},
+            "rule": {"id": run.report.pattern.id, "name": run.report.pattern.title},
             "automated_response": run.name,
             "phase": run.phase,
             "outcome": outcome,

@@ -174,9 +174,9 @@ class Lane:
             max_bytes: a single event may have more.
 
         """
+        self._delete_retired()
         while True:
             with self.exclusive():
-                self._release_retired()
                 segment = self._segment_to_read()
                 if segment is None or self._read[1] >= segment.size:
                     return None
@@ -221,6 +221,7 @@ class Lane:
                 self._settle_to(self._read)  # also what lies behind the last event and is none
             elif not batch.segment.gone:
                 self._settle_to((batch.segment.number, batch.offset_after(batch.settled)))
+        self._delete_retired()
 
     def rewind(self) -> None:
         """Read again what was read and not settled."""
@@ -240,7 +241,7 @@ class Lane:
         """Close the descriptors. What is left stays where it is."""
         with self.exclusive():
             self._outstanding.clear()
-            self._release_retired()
+            self._delete_retired()
             for segment in self.segments:
                 segment.release()
             if self._store is not None:
@@ -294,7 +295,7 @@ class Lane:
             self._store.store(self._settled)
 
     def _reclaim(self) -> None:
-        """Delete the segments that are settled to their end."""
+        """Remove the segments that are settled to their end."""
         while self.segments:
             first = self.segments[0]
             past = first.number < self._settled[0]
@@ -307,21 +308,27 @@ class Lane:
 
     def _remove(self, segment: Segment) -> None:
         self.segments.remove(segment)
-        freed = segment.delete()
+        freed = segment.give_up()
         if isinstance(segment, FileSegment):
             self.bytes -= freed
         else:
             self._freed_memory(freed)
-        self._retired.append(segment)  # the reading thread may be using its descriptor right now
+        self._retired.append(segment)
 
     def _freed_memory(self, freed: int) -> None:
         """Note that settled events are gone from memory: all of them had been read."""
         self.memory_bytes -= freed
         self.memory_under_way = max(0, self.memory_under_way - freed)
 
-    def _release_retired(self) -> None:
+    def _delete_retired(self) -> None:
+        """Delete the files of the segments that were removed; for the reading thread, which may use their descriptors.
+
+        Not with the lane locked: callers should not wait for the file system, which takes its time for a file.
+        """
         while self._retired:
-            self._retired.pop().release()
+            segment = self._retired.pop()
+            segment.delete()
+            segment.release()
 
     def _lost(self, segment: Segment) -> None:
         """Count what can no longer be read. In another process's directory nobody knows how much it was."""

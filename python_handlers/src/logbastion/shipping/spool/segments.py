@@ -51,8 +51,11 @@ class Segment(Protocol):
     def settle(self, offset: int) -> int:
         """Note that nothing before the offset is needed any more; return how many bytes of room that has made."""
 
-    def delete(self) -> int:
-        """Give everything up; return how many bytes of room that has made."""
+    def give_up(self) -> int:
+        """Count as nothing from now on; return how many bytes of room that will make."""
+
+    def delete(self) -> None:
+        """Remove the file, if there is one. It may be asked twice."""
 
     def release(self) -> None:
         """Close the descriptor for reading."""
@@ -112,12 +115,15 @@ class FileSegment:
         """Files are given back as a whole."""
         return 0
 
-    def delete(self) -> int:
+    def give_up(self) -> int:
+        """See :meth:`Segment.give_up`."""
+        size, self.size = self.size, 0
+        return size
+
+    def delete(self) -> None:
         """Remove the file."""
         with contextlib.suppress(OSError):
             os.unlink(self.path)
-        size, self.size = self.size, 0
-        return size
 
     def release(self) -> None:
         """Close the descriptor for reading."""
@@ -194,11 +200,14 @@ class MemorySegment:
         self.records -= count
         return count, freed
 
-    def delete(self) -> int:
+    def give_up(self) -> int:
         """Forget everything."""
         freed = sum(map(cost, self._events))
         self._events = []
         return freed
+
+    def delete(self) -> None:
+        """There is no file."""
 
     def release(self) -> None:
         """Nothing is open."""

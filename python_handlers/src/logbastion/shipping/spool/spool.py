@@ -27,6 +27,7 @@ _MAX_ADOPTED: Final = 16
 _OTHERS: Final = tuple(stream for stream in STREAMS if stream not in EVIDENCE)
 _TURNS: Final = 12
 _CLOSE_SECONDS: Final = 0.5
+_LINE_BREAK: Final = ord("\n")  # bytes are asked for a number in a fifth of the time
 
 Durability = Literal["process", "host"]
 
@@ -129,10 +130,12 @@ class Spool:
             False when it was dropped; then it was counted.
 
         """
-        if b"\n" in payload:
+        if _LINE_BREAK in payload:
             payload = payload.replace(b"\n", b" ")
-        stream = stream if stream in self.lanes else APPLICATION
-        kept = self.lanes[stream].append(payload, wait)
+        lane = self.lanes.get(stream)
+        if lane is None:
+            stream, lane = APPLICATION, self.lanes[APPLICATION]
+        kept = lane.append(payload, wait)
         return kept if kept is not None else self._append_after_close(stream, payload, wait)
 
     def _append_after_close(self, stream: str, payload: bytes, wait: bool) -> bool:

@@ -193,6 +193,7 @@ class WritableLane(Lane):
                 oldest.gone = True
                 unread = oldest.records - oldest.handed_over
                 self._remove(oldest)
+                oldest.delete()  # at once: the reading thread may be waiting for its receiver
                 if unread > 0:
                     self._reports.dropped(self.stream, SPOOL_FULL, unread)
         return True
@@ -267,6 +268,7 @@ class WritableLane(Lane):
             self.segments.append(self._file)
             if self._commit is not None:
                 _sync_directory(home)
+                _sync_directory(os.path.dirname(home))  # which may be new, too
         except OSError as error:
             self._fall_back(error)
             return
@@ -355,6 +357,7 @@ class WritableLane(Lane):
         if file is not None:
             if not file.size and file in self.segments:
                 self._remove(file)  # a full disk takes the file, but nothing into it
+                file.delete()
             self._reclaim()
 
     def _inspect(self, file: FileSegment) -> None:

@@ -89,8 +89,8 @@ class Connection:
         view = memoryview(data)
         while view:
             self._allow(self.send_timeout)
-            # OpenSSL writes one record at a time, so each that was taken is progress.
-            view = view[self._tls.send(view) :]
+            # A call returns when all that it was given is taken, or fails at the time-out: each piece is progress.
+            view = view[self._tls.send(view[:_CHUNK]) :]
 
     def receive(self) -> bytes:
         """Wait for bytes; none means that the receiver has closed."""
