@@ -37,6 +37,8 @@ def calm_traffic(pace: float = CALM_PACE) -> Iterator[None]:
     words = [
         sys.executable, traffic.GENERATOR, "--url", stack.url(stack.APPLICATION, 8443), "--ca", stack.AUTHORITY,
         "--credentials", traffic.credentials(), "--requests", _ENDLESS, "--seconds", _ENDLESS, "--calm", "--pace", pace,
+        # Otherwise the passwords that people mistype come all from one address, which is rightly taken for an attack.
+        "--as-proxy",
     ]  # fmt: skip
     process = subprocess.Popen(
         [str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
