@@ -3,6 +3,8 @@
 ``LOGGING = logbastion.logging_config(environment="production", ...)`` is the usual way in; every part also works alone.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from logbastion.asynchronous import AsyncFileHandler, AsyncLoggingSetup
 from logbastion.client_address import TrustedProxies, get_client_ip, get_user_agent, set_trusted_proxies
 from logbastion.compact import MemoryEfficientFormatter
@@ -24,7 +26,9 @@ from logbastion.sampling import LogSampler
 from logbastion.sanitize import sanitize_log_input
 from logbastion.shipping import ShippingHandler, TcpTransport
 from logbastion.streams import stream_for
-from logbastion.timed_rotating import CompressedTimedRotatingFileHandler
+
+if TYPE_CHECKING:
+    from logbastion.timed_rotating import CompressedTimedRotatingFileHandler
 
 __version__ = "0.1.0"
 
@@ -69,3 +73,12 @@ __all__ = [
     "set_trusted_proxies",
     "stream_for",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what brings archives and compression with it only for those who use it: two megabytes in every worker."""
+    if name == "CompressedTimedRotatingFileHandler":
+        from logbastion.timed_rotating import CompressedTimedRotatingFileHandler  # noqa: PLC0415
+
+        return CompressedTimedRotatingFileHandler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
