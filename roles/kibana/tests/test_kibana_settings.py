@@ -1,9 +1,9 @@
 """What the role writes into kibana.yml and the keystore, and that each setting exists in 8.19 and in 9.x.
 
-Kibana itself is not run here, and it refuses to start with a setting that it does not know. So each one that is used must be in the table below. All were
-looked up in Kibana's documentation of 8.x (https://www.elastic.co/guide/en/kibana/8.19/, first page) and of 9.x
-(https://www.elastic.co/docs/reference/kibana/configuration-reference/, second page); those of xpack.security and telemetry in the schemas of the sources as well
-(security/server/config.ts, telemetry/server/config/config.ts).
+Kibana itself is not run here, and it refuses to start with a setting that it does not know. So each one that is used must be in the table below, with
+the page that documents it for 8.19 (https://www.elastic.co/guide/en/kibana/8.19/) and for 9.x (https://www.elastic.co/docs/reference/kibana/configuration-reference/).
+Read were the general and the security page of 9.x, the security page of an earlier 8.x, and the schemas of xpack.security and telemetry in the sources
+(security/server/config.ts, telemetry/server/config/config.ts). Not opened: the pages of 8.19, and those of telemetry and reporting.
 
 | Settings | 8.19 | 9.x |
 | -------- | ---- | --- |
