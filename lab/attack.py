@@ -52,6 +52,8 @@ def officer() -> requests.Session:
     """Log in as somebody who may see the security log."""
     known = json.loads(traffic.credentials().read_text(encoding="utf-8"))["officer"]
     session = requests.Session()
+    # Or an authority that the environment names (REQUESTS_CA_BUNDLE) would be asked instead.
+    session.trust_env = False
     session.verify = str(stack.AUTHORITY)
     base = stack.url(stack.APPLICATION, 8443)
     session.headers["Referer"] = f"{base}/"
