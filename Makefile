@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents fire fire-all quiet-hour
+.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-unit-stack test-unit-package test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents fire fire-all quiet-hour
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -58,7 +58,12 @@ lint: venv ## Style, types, playbooks, roles, generated files
 	ansible-lint --offline --profile production
 
 test-unit: venv ## Quick tests that need no host (under a minute)
+	@$(SIDE_BY_SIDE) --output-sync=target test-unit-stack test-unit-package
+
+test-unit-stack: # of roles, lab, rules and pages
 	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests roles/kibana/tests roles/dead_mans_switch/tests
+
+test-unit-package: # of logbastion
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
