@@ -99,7 +99,7 @@ def _words(nouns: Iterable[str]) -> str:
     """Return the pattern of one of these words in any case: alone, behind an underscore, or as a part of aCamelName."""
     spelled = "|".join(f"(?i:{re.escape(noun)})" for noun in nouns)
     camel = "|".join(re.escape(noun.capitalize()) for noun in nouns)
-    return rf"(?:(?<![^\W_])(?:{spelled})|(?<=[a-z0-9])(?:{camel}))"
+    return rf"(?:(?:(?<![^\W_])|{_ESCAPE_BEFORE})(?:{spelled})|(?<=[a-z0-9])(?:{camel}))"
 
 
 def _bordered(text: str) -> str:
