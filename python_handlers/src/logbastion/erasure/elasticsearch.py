@@ -6,10 +6,10 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from logbastion.erasure.elasticsearch_loans import give_back, is_lent, lend
-from logbastion.erasure.elasticsearch_store import Document, Index, Store, Verdict
+from logbastion.erasure.elasticsearch_store import Document, GoneError, Index, Store, Verdict
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.place import ExportedEvent, PlaceError, PlaceResult, Progress
 from logbastion.erasure.rules import DELETE, Rules
@@ -17,7 +17,6 @@ from logbastion.shipping.backoff import Backoff
 from logbastion.streams import STREAMS
 
 _ATTEMPTS: Final = 8
-_MERGE_SECONDS: Final = 3600.0
 _CONFLICT: Final = 409
 _GONE: Final = 404
 
@@ -62,7 +61,8 @@ class ElasticsearchPlace:
         services: only events of these (``service.name``); empty for all. So is user 12 of another application.
         held: streams under legal hold: what is found there is counted and left.
         documents_per_second: read and written, at most; 0 for no limit.
-        clean_seconds: how long to wait until old versions are out of the files.
+        clean_seconds: how long to wait until old versions are out of the files; 0 leaves that to Elasticsearch, which
+            does it when it merges segments by itself.
 
     Raises:
         ValueError: an address, an environment, a stream or a rate cannot be used.
@@ -106,11 +106,14 @@ class ElasticsearchPlace:
             self._store.refuse_missing_rights(writing=not dry_run)
             indices = self._begin(progress, "searching")
             opened = [] if dry_run else [index.name for index in indices if is_lent(index.settings)]
+            done = False
             try:
                 for index in indices:
-                    self._erase_in(index, matcher, None if dry_run else rules, tally, opened, progress)
+                    wanted = None if dry_run else rules
+                    self._erase_in(index, matcher, wanted, tally=tally, opened=opened, progress=progress)
+                done = True
             finally:
-                self._end(opened, tally, progress)
+                self._end(opened, tally, progress if done else None)
         except PlaceError as error:
             tally.errors.append(str(error))
         finally:
@@ -147,12 +150,14 @@ class ElasticsearchPlace:
     def _documents(self, index: Index) -> Iterator[list[Document]]:
         if _is_closed(index):
             raise PlaceError(
-                f"The index {index.name} is closed, so nobody can say what is in it. Open it (POST /{index.name}/_open) "
-                "and run this again, or delete it."
+                f"The index {index.name} is closed, so nobody can say what is in it. Open it "
+                f"(POST /{index.name}/_open) and run this again, or delete it."
             )
         try:
             self._store.refresh(index.name)
             yield from self._store.documents(index.name)
+        except GoneError:  # its time had come meanwhile
+            return
         except PlaceError as error:
             raise PlaceError(f"The index {index.name} cannot be searched. {error}") from None
 
@@ -161,6 +166,7 @@ class ElasticsearchPlace:
         index: Index,
         matcher: Matcher,
         rules: Rules | None,
+        *,
         tally: _Tally,
         opened: list[str],
         progress: Progress,
@@ -209,15 +215,16 @@ class ElasticsearchPlace:
                 return
             time.sleep(backoff.next())
         raise PlaceError(
-            f"{len(waiting)} documents of the index {index.name} could not be changed: it is blocked again and again, or "
-            "the cluster is too busy. See whether its disk is full, and run this again."
+            f"{len(waiting)} documents of the index {index.name} could not be changed: it is blocked again and again, "
+            "or the cluster is too busy. See whether its disk is full, and run this again."
         )
 
-    def _end(self, opened: list[str], tally: _Tally, progress: Progress) -> None:
-        """Clean the indices that were opened, and close them as they were."""
-        dirty = set(opened)
+    def _end(self, opened: list[str], tally: _Tally, progress: Progress | None) -> None:
+        """Clean the indices that were opened, unless somebody has broken off, and close them as they were."""
+        dirty = set(opened) if self._clean_seconds else set()
         try:
-            dirty = self._clean(opened, progress)
+            if progress and dirty:
+                dirty = self._clean(opened, progress)
         except PlaceError as error:
             tally.errors.append(f"Old versions may be in the files of {len(dirty)} indices. {error}")
         finally:
@@ -230,23 +237,19 @@ class ElasticsearchPlace:
                     )
         if dirty:
             tally.errors.append(
-                f"Elasticsearch still has old versions of documents in the files of {len(dirty)} indices; no search finds "
-                "them. It keeps them for copies that are away, up to 12 hours. Run this again when the cluster is green."
+                f"Elasticsearch still has old versions of documents in the files of {len(dirty)} indices; no search "
+                "finds them. It keeps them for copies that are away, up to 12 hours. Run this again when the cluster "
+                "is green."
             )
 
     def _clean(self, names: Iterable[str], progress: Progress) -> set[str]:
         """Have old versions of documents taken out of the files; return the indices that have some left."""
         dirty: set[str] = set(names)
-        if dirty:
-            progress.begin(self.name, "removing old versions", len(dirty), "indices")
+        progress.begin(self.name, "removing old versions", len(dirty), "indices")
         until = time.monotonic() + self._clean_seconds
         while dirty:
             for name in sorted(dirty):
-                # The log of changes has them until a flush begins a new one.
-                self._store.asked("POST", f"/{name}/_flush?force=true&wait_if_ongoing=true", seconds=_MERGE_SECONDS)
-                self._store.asked("POST", f"/{name}/_forcemerge?only_expunge_deletes=true", seconds=_MERGE_SECONDS)
-                told = self._store.asked("GET", f"/{name}/_stats/docs")
-                if not told["_all"]["total"].get("docs", {}).get("deleted", 0):
+                if not self._store.old_versions(name):
                     dirty.discard(name)
                     progress.step(1)
             if dirty:
@@ -261,7 +264,7 @@ def _is_closed(index: Index) -> bool:
 
 
 def _complaint(index: Index, verdict: Verdict) -> str:
-    why: Any = f"{verdict.status} {verdict.error}".strip()
+    why = f"{verdict.status} {verdict.error}".strip()
     return (
         f"Elasticsearch refuses to change a document of the index {index.name}: {why}. Its mapping may be older than "
         "this package; delete the index, or the document by hand."

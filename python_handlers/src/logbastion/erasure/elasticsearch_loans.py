@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from logbastion.erasure.elasticsearch_store import Store
+from logbastion.erasure.elasticsearch_store import GoneError, Store
 
 NOTE: Final = "routing.allocation.exclude.logbastion_erasure"
 BLOCKS: Final = ("blocks.write", "blocks.read_only", "blocks.read_only_allow_delete")
@@ -59,7 +59,10 @@ def give_back(store: Store, name: str, *, clean: bool) -> None:
         PlaceError: Elasticsearch refuses.
 
     """
-    kept = _read(store.settings_of(name).get(NOTE, ""))
+    try:
+        kept = _read(store.settings_of(name).get(NOTE, ""))
+    except GoneError:
+        return
     if not kept:
         return
     changes = {key: value or None for key, value in kept.items() if key != _CLEANING}

@@ -31,9 +31,14 @@ _TOO_MANY: Final = 429
 _UNAVAILABLE: Final = frozenset({_TOO_MANY, 502, 503, 504})
 _STREAM: Final = re.compile(r"(?:\.ds-)?logs-django\.([a-z]+)-")
 _KEEP_ALIVE: Final = "5m"
+_MERGE_SECONDS: Final = 3600.0
 _PAGE: Final = 200
 """Documents. Of the longest events, 256 KiB, they are 50 MiB."""
 _BULK_BYTES: Final = 4 * 1024 * 1024
+
+
+class GoneError(PlaceError):
+    """The index is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +318,22 @@ class Store:
             size, waiting = size + len(part), waiting + 1
         return verdicts + (self._bulk(lines, waiting) if lines else [])
 
+    def old_versions(self, name: str) -> int:
+        """Have old versions of documents taken out of an index's files; return how many are left there.
+
+        Raises:
+            PlaceError: Elasticsearch refuses.
+
+        """
+        try:
+            # The log of changes has them until a flush begins a new one.
+            self.asked("POST", f"/{name}/_flush?force=true&wait_if_ongoing=true", seconds=_MERGE_SECONDS)
+            self.asked("POST", f"/{name}/_forcemerge?only_expunge_deletes=true", seconds=_MERGE_SECONDS)
+            told = self.asked("GET", f"/{name}/_stats/docs")
+        except GoneError:
+            return 0
+        return int(told["_all"]["total"].get("docs", {}).get("deleted", 0))
+
     def asked(self, method: str, path: str, body: Any = None, *, seconds: float | None = None) -> dict[str, Any]:
         """Return an answer.
 
@@ -398,6 +419,8 @@ def _read(response: Response) -> tuple[Verdict, dict[str, Any]]:
 
 
 def _refused(verdict: Verdict) -> PlaceError:
+    if verdict.error == "index_not_found_exception":
+        return GoneError("The index is not there any more.")
     why = f"{verdict.status} {verdict.error}".strip()
     advice = {
         401: "Correct the user or the password.",
