@@ -122,24 +122,28 @@ class ElasticsearchPlace:
 
     def hits(self, matcher: Matcher, *, progress: Progress) -> int:
         """See :meth:`Place.hits`."""
-        self._store.refuse_missing_rights(writing=False)
         left = 0
-        for index in self._begin(progress, "verifying"):
-            for page in self._documents(index):
-                left += sum(matcher.in_event(document.source) for document in page)
-                progress.step(len(page))
-        self._store.close()
+        try:
+            self._store.refuse_missing_rights(writing=False)
+            for index in self._begin(progress, "verifying"):
+                for page in self._documents(index):
+                    left += sum(matcher.in_event(document.source) for document in page)
+                    progress.step(len(page))
+        finally:
+            self._store.close()
         return left
 
     def export(self, matcher: Matcher) -> Iterator[ExportedEvent]:
         """See :meth:`Place.export`."""
-        self._store.refuse_missing_rights(writing=False)
-        for index in self._store.indices():
-            for page in self._documents(index):
-                for document in page:
-                    if matcher.in_event(document.source):
-                        yield ExportedEvent(self.name, index.name, document.source)
-        self._store.close()
+        try:
+            self._store.refuse_missing_rights(writing=False)
+            for index in self._store.indices():
+                for page in self._documents(index):
+                    for document in page:
+                        if matcher.in_event(document.source):
+                            yield ExportedEvent(self.name, index.name, document.source)
+        finally:
+            self._store.close()
 
     def _begin(self, progress: Progress, work: str) -> list[Index]:
         indices = self._store.indices()

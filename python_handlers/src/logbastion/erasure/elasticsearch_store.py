@@ -132,7 +132,7 @@ class Store:
         environments: of the streams; empty for all.
         services: only documents with one of these in ``service.name``; empty for all.
         documents_per_second: read and written, at most; 0 for no limit.
-        patience: seconds for which a cluster that does not answer, or is too busy, is asked again.
+        patience: seconds for which a cluster that has answered before and does not, or is too busy, is asked again.
 
     Raises:
         ValueError: an address, an environment or a rate cannot be used.
@@ -156,6 +156,7 @@ class Store:
         self.environments = tuple(map(checked_environment, environments))
         self._services = tuple(services)
         self._patience = patience
+        self._has_answered = False
         self.pace = Pace(documents_per_second)
         connector = Connector(_destinations(url), ca_file=ca_file, connect_timeout=10.0, send_timeout=60.0)
         credentials = Credentials(user, None, password_file)
@@ -378,7 +379,8 @@ class Store:
     ) -> tuple[Verdict, dict[str, Any]]:
         """Ask until there is an answer. Every question may be asked twice: changes name the document they are for."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        until = time.monotonic() + (self._patience if patience is None else patience)
+        # A wrong address or authority is told at once; one that has answered may be away for a while.
+        until = time.monotonic() + (self._patience if patience is None and self._has_answered else 0.0)
         backoff = Backoff(first=0.5, cap=10.0)
         while True:
             wait: float | None = None
@@ -386,6 +388,7 @@ class Store:
                 response = self._exchange.request(
                     sent, time.monotonic() + (seconds or 60.0), method=method, path=path, content_type=content_type
                 )
+                self._has_answered = True
                 verdict, answer = _read(response)
                 if not verdict.passing or time.monotonic() >= until:
                     return verdict, answer
