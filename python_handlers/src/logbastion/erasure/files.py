@@ -37,7 +37,7 @@ from logbastion.retention.facts import Facts, stored_digest
 from logbastion.retention.last_run import FILE_NAME
 from logbastion.retention.legal_hold import LEGAL_HOLD_FILE, LegalHoldError, held_streams
 from logbastion.retention.locking import DirectoryLockedError, alone_in
-from logbastion.retention.manifest import MANIFEST_FILE
+from logbastion.retention.manifest import AMENDED, MANIFEST_FILE
 from logbastion.retention.manifest_copies import SEGMENT_FILE
 from logbastion.retention.spans import NoRecordTimeError, span_of
 from logbastion.retention.upkeep import AlteredError, Upkeep
@@ -209,6 +209,8 @@ class _Work:
         state = self._upkeep.manifest.state_of(path.name)
         if state is None or state.local is None or state.local.file != path.name:
             return None
+        if state.local.action == AMENDED:
+            return state.local.facts  # perhaps of a run that was killed before it replaced the file
         return self._upkeep.recorded(path)
 
     def _plain(self, path: Path, stream: str, found: Found) -> None:

@@ -18,7 +18,7 @@ from logbastion.pseudonyms import Pseudonymizer, configured_pseudonymizer
 
 LOGGER: Final = "privacy.gdpr"
 _ROUNDS: Final = 3
-"""Events of the person that are written while it runs are found by the search at the end, and erased in a next round."""
+"""What is written about the person while it runs is found by the search at the end, and erased in a next round."""
 
 
 class ErasureError(Exception):
