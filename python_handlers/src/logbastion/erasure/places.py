@@ -13,7 +13,7 @@ from logbastion.archives.store import ArchiveStore
 from logbastion.erasure.archives import Archives
 from logbastion.erasure.files import LogFiles
 from logbastion.erasure.place import Place
-from logbastion.erasure.spool import DEFAULT_WAIT_SECONDS, SpoolFiles, letters_of_spool
+from logbastion.erasure.spool import DEFAULT_WAIT_SECONDS, places_of_spool
 
 LOG_DIRECTORY_VARIABLE: Final = "LOGBASTION_LOG_DIRECTORY"
 SPOOL_VARIABLE: Final = "LOGBASTION_SPOOL_DIRECTORY"
@@ -62,7 +62,7 @@ def local_places(
     inside = [spool, archive.root if isinstance(archive, DirectoryStore) else None]
     leave_out = [one for one in inside if one is not None]
     if spool is not None:
-        found += [*letters_of_spool(spool), SpoolFiles(spool, wait_seconds=spool_wait_seconds)]
+        found += places_of_spool(spool, spool_wait_seconds)
     names: dict[str, int] = {}
     for directory in dead_letters:
         base = Path(directory).name or "ingest"

@@ -20,7 +20,7 @@ from logbastion.erasure.files import LogFiles, exported, result_of
 from logbastion.erasure.in_place import Counts, opened
 from logbastion.erasure.lines import LineEraser, lines_of
 from logbastion.erasure.matching import Matcher
-from logbastion.erasure.place import ExportedEvent, PlaceError, PlaceResult, Progress
+from logbastion.erasure.place import ExportedEvent, Place, PlaceError, PlaceResult, Progress
 from logbastion.erasure.rules import Rules
 from logbastion.shipping.spool.directory import DEAD_LETTERS, QUARANTINE, owner_of, process_directories
 from logbastion.shipping.spool.frames import frame, parse, unframe
@@ -206,11 +206,17 @@ def _may_be_under_way(path: Path, end: int) -> bool:
         return False
 
 
-def letters_of_spool(root: str | os.PathLike[str]) -> list[LogFiles]:
-    """Return the places of a spool's dead letters and quarantine, as far as they are there."""
-    places = (("dead letters", DEAD_LETTERS), ("quarantine", QUARANTINE))
-    return [
-        LogFiles(Path(root, directory), name=name, lock=False)
-        for name, directory in places
-        if Path(root, directory).is_dir()
-    ]
+def places_of_spool(root: str | os.PathLike[str], wait_seconds: float) -> list[Place]:
+    """Return the places of a spool as far as they are there, each before the one where its events may go.
+
+    Dead letters may be given back to the spool, and damaged pieces of it go to the quarantine.
+
+    Args:
+        root: the spool's directory.
+        wait_seconds: see :class:`SpoolFiles`.
+
+    """
+    letters, quarantine = Path(root, DEAD_LETTERS), Path(root, QUARANTINE)
+    found: list[Place] = [LogFiles(letters, name="dead letters", lock=False)] if letters.is_dir() else []
+    found.append(SpoolFiles(root, wait_seconds=wait_seconds))
+    return [*found, LogFiles(quarantine, name="quarantine", lock=False)] if quarantine.is_dir() else found
