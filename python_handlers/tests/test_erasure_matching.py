@@ -50,6 +50,8 @@ HERS = [
     {"message": "CustomUser object (12)"},
     {"message": '{"user_id": 12, "x": 1}'},
     {"message": '{\\"user_id\\": \\"12\\"}'},
+    {"message": '{"user": {"id": 12, "x'},
+    {"raw": '{"extra":{"user":{"name":"x","id":12}}}'},
     {"message": "GET /api/users/12/?page=2"},
     {"message": "next=%2Fusers%2F12%2F"},
     {"message": "user_ids=[11, 12, 13]"},

@@ -8,7 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from logbastion.cli import dead_letters, doctor, drain, incidents, restore, retention, status, verify
+from logbastion.cli import (
+    dead_letters,
+    doctor,
+    drain,
+    erase_user,
+    erasures,
+    export_user,
+    incidents,
+    restore,
+    retention,
+    status,
+    verify,
+)
 from logbastion.cli.common import EXIT_CODES, FAILED, USAGE, CommandError
 
 _EXIT_TEXT: Final = "exit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in EXIT_CODES.items())
@@ -71,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_arguments(made)
         made.set_defaults(run=command.run)
-    for area in (doctor, retention, verify, restore):
+    for area in (doctor, retention, verify, restore, erase_user, export_user):
         made = areas.add_parser(
             area.NAME,
             help=area.HELP,
@@ -81,5 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         )
         area.add_arguments(made)
         made.set_defaults(run=area.run)
+    erasures.add_area(areas, epilog=_EXIT_TEXT, formatter_class=layout)
     incidents.add_area(areas, formatter_class=layout)
     return parser

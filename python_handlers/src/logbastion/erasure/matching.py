@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from logbastion.encoding import encode_line
 from logbastion.erasure.rules import standard_table
 from logbastion.erasure.subject import Subject, SubjectError
-from logbastion.erasure.texts import MARK, TextPatterns
+from logbastion.erasure.texts import MARK, SHORT_MARK, TextPatterns
 
 _NOT_NAME: Final = re.compile(r"[^a-z0-9]+")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
@@ -24,6 +25,15 @@ _LIST: Final = "list"
 """The same, but a number alone is how many there are."""
 _INNER: Final = "inner"
 """A field that holds the id of the object that it is in."""
+
+
+class _Marks(NamedTuple):
+    text: str
+    number: int | None
+
+
+_USUAL: Final = _Marks(MARK, None)
+_SHORT: Final = _Marks(SHORT_MARK, 0)
 
 
 class Matcher:
@@ -88,12 +98,19 @@ class Matcher:
         """
         return self._may_be_in(line) and self._is_in(line, parsed(line))
 
-    def anonymised(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def anonymised(self, event: Mapping[str, Any], *, short: bool = False) -> dict[str, Any]:
         """Return the event with :data:`~.texts.MARK` for each text that names the person, and null for the number.
 
         Null, because the mapping has numbers there; no account has it. Everything else is left as it is.
+
+        Args:
+            event: is left as it is.
+            short: :data:`~.texts.SHORT_MARK` and 0 instead, so that the event does not become longer.
+
         """
-        return self._cleaned_object(event, "")
+        if short:
+            return self._cleaned_object(event, "", _SHORT if self._number != 0 else _Marks(SHORT_MARK, None))
+        return self._cleaned_object(event, "", _USUAL)
 
     def anonymised_bytes(self, line: bytes) -> bytes:
         """Return the line without the person. One without the person is returned as it is, byte for byte.
@@ -106,14 +123,24 @@ class Matcher:
             return line
         event = parsed(line)
         if event is not None:
-            try:
+            made = b""
+            # What our writer would not write, or a field that stands there twice, is cleaned as text.
+            with contextlib.suppress(TypeError, ValueError, RecursionError):
                 made = encode_line(self.anonymised(event))
-            except (TypeError, ValueError, RecursionError):  # JSON that our writer would not write
-                made = b""
             if made and not self._is_in(made, parsed(made)):
                 return made if line.endswith(b"\n") else made[:-1]
+        return self.cleaned_text(line)
+
+    def cleaned_text(self, line: bytes, *, short: bool = False) -> bytes:
+        """Return a line, taken as text and not as an event, without what names the person in a text.
+
+        Args:
+            line: any bytes.
+            short: see :meth:`anonymised`.
+
+        """
         text = line.decode("utf-8", "surrogateescape")
-        return self._texts.cleaned(text).encode("utf-8", "surrogateescape")
+        return self._texts.cleaned(text, SHORT_MARK if short else MARK).encode("utf-8", "surrogateescape")
 
     def _may_be_in(self, line: bytes) -> bool:
         """Return False for most lines of others, quickly."""
@@ -151,7 +178,10 @@ class Matcher:
 
     def _is_in_scalar(self, value: object, kind: str) -> bool:
         if isinstance(value, str):
-            return self._texts.found_in(value) or (bool(kind) and bool(self._value.fullmatch(value)))
+            if self._texts.found_in(value) or (bool(kind) and bool(self._value.fullmatch(value))):
+                return True
+            inner = _event_in(value)
+            return inner is not None and self.in_event(inner)
         return kind == _ID and self._is_number(value)
 
     def _is_number(self, value: object) -> bool:
@@ -162,29 +192,35 @@ class Matcher:
             and value == self._number
         )
 
-    def _cleaned_object(self, event: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    def _cleaned_object(self, event: Mapping[str, Any], kind: str, marks: _Marks) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for name, value in event.items():
             written = name
             if self._is_in_name(name, kind):
-                written = base = MARK if name == self.subject.user_id else self._texts.cleaned(name)
+                is_id = name == self.subject.user_id
+                written = base = marks.text if is_id else self._texts.cleaned(name, marks.text)
                 number = 1
                 while written in made or written in event:
                     number += 1
                     written = f"{base} {number}"
-            made[written] = self._cleaned_value(value, self._kind_of(name, kind))
+            made[written] = self._cleaned_value(value, self._kind_of(name, kind), marks)
         return made
 
-    def _cleaned_value(self, value: Any, kind: str) -> Any:
+    def _cleaned_value(self, value: Any, kind: str, marks: _Marks) -> Any:
         if isinstance(value, Mapping):
-            return self._cleaned_object(value, kind)
+            return self._cleaned_object(value, kind, marks)
         if isinstance(value, (list, tuple)):
-            return [self._cleaned_value(one, _ID if kind else "") for one in value]
+            return [self._cleaned_value(one, _ID if kind else "", marks) for one in value]
         if not self._is_in_scalar(value, kind):
             return value
         if not isinstance(value, str):
-            return None
-        return MARK if kind and self._value.fullmatch(value) else self._texts.cleaned(value)
+            return marks.number
+        if kind and self._value.fullmatch(value):
+            return marks.text
+        inner = _event_in(value)
+        if inner is not None:
+            value = json.dumps(self._cleaned_object(inner, "", marks), ensure_ascii=False, separators=(",", ":"))
+        return self._texts.cleaned(value, marks.text)
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:
@@ -194,6 +230,13 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
+
+
+def _event_in(text: str) -> dict[str, Any] | None:
+    """Return the event that a text holds as a whole, as dead letters do; None when it is none."""
+    if not text.startswith("{") or not text.rstrip().endswith("}"):
+        return None
+    return parsed(text.encode("utf-8", "surrogatepass"))
 
 
 def _refused(constant: str) -> NoReturn:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -15,6 +16,8 @@ from logbastion.erasure.subject import Subject
 
 MARK: Final = "[erased]"
 """Stands where something named the person."""
+SHORT_MARK: Final = "*"
+"""Stands there where no byte may be added: no longer than any user id."""
 _PSEUDONYM: Final = re.compile(r"p1:[a-z0-9-]{1,12}:[a-z2-7]{26}(?![a-z2-7])")
 _LEAST_DISTINCT: Final = 8
 # Escapes of a URL (%22), and of a text within a text (\n), may stand directly before.
@@ -24,10 +27,11 @@ _BEFORE_ADDRESS: Final = rf"(?:(?<!\w)(?<!\w[.+%-])|{_ESCAPE_BEFORE})"
 _AFTER_ADDRESS: Final = r"(?!\w)(?![.-]\w)"
 # 12 is neither in 12.5, 12:30, 12,000 and 12 %, nor in 12-7, which is another id.
 _AFTER_ID: Final = r"(?!\w)(?!\.\d)(?!:\d)(?!,\d{3}(?!\d))(?!\s?%(?![0-9A-Fa-f]{2}))(?!-\w)"
-_BETWEEN: Final = r"""(?:%3[AaDd]|%2[02Ff]|["'\\\]\s:=#/(<>-]){1,8}"""
+_BETWEEN: Final = r"""(?:%3[AaDd]|%2[02Ff]|["'\\\]\s:=#/(<>{-]){1,8}"""
 _PART: Final = (
     r"(?:(?:[_\s.-]|\s+with\s+(?:the\s+)?)?(?:[iI][dD]|[pP][kK]|[uU][uU][iI][dD])(?![^\W_])|\s+object(?!\w))?"
 )
+_INNER: Final = r"""(?:(?:[iI][dD]|[pP][kK]|[uU][uU][iI][dD])["'\\]*\s*[:=]\s*["'\\]*)?"""
 _LIST: Final = r"""[_.\s]?(?:[iI][dD]|[pP][kK])?[sS]?["'\\]*\s*[:=]\s*[\[({]([^\])}]{0,65536})"""
 
 
@@ -51,7 +55,7 @@ class TextPatterns:
         single, plural = [*table["single"], *nouns], table["plural"]
         own = re.escape(subject.user_id)
         self._id = re.compile(
-            f"({_words(single)}{_PART}{_BETWEEN}|{_words(plural)}(?:/|%2[Ff])){own}{_AFTER_ID}",
+            f"({_words(single)}{_PART}{_BETWEEN}{_INNER}|{_words(plural)}(?:/|%2[Ff])){own}{_AFTER_ID}",
         )
         self._list = re.compile(_words([*single, *plural]) + _LIST)
         self._own = re.compile(rf"(?<![\w.-]){own}(?![\w-])(?!\.\d)")
@@ -76,23 +80,23 @@ class TextPatterns:
             return True
         return "p1:" in text and any(found in self._pseudonyms for found in _PSEUDONYM.findall(text))
 
-    def cleaned(self, text: str) -> str:
-        """Return the text with :data:`MARK` in place of everything that names the person."""
+    def cleaned(self, text: str, mark: str = MARK) -> str:
+        """Return the text with a mark in place of everything that names the person."""
         if "p1:" in text:
-            text = _PSEUDONYM.sub(lambda found: MARK if found[0] in self._pseudonyms else found[0], text)
+            text = _PSEUDONYM.sub(lambda found: mark if found[0] in self._pseudonyms else found[0], text)
         if self._texts is not None:
-            text = self._texts.sub(MARK, text)
+            text = self._texts.sub(mark, text)
         # What is marked may bring the next into reach: "user 12 12".
         while self._id.search(text):
-            text = self._id.sub(rf"\g<1>{MARK}", text)
-        return self._list.sub(self._clean_list, text)
+            text = self._id.sub(rf"\g<1>{mark}", text)
+        return self._list.sub(partial(self._clean_list, mark), text)
 
     def _in_list(self, text: str) -> bool:
         return any(self._own.search(found[1]) for found in self._list.finditer(text))
 
-    def _clean_list(self, found: re.Match[str]) -> str:
+    def _clean_list(self, mark: str, found: re.Match[str]) -> str:
         start, end = found.start(1) - found.start(), found.end(1) - found.start()
-        return found[0][:start] + self._own.sub(MARK, found[1]) + found[0][end:]
+        return found[0][:start] + self._own.sub(mark, found[1]) + found[0][end:]
 
 
 def _words(nouns: Iterable[str]) -> str:
