@@ -16,6 +16,8 @@ from logbastion.erasure.rules import DELETE, Rules
 from logbastion.shipping.backoff import Backoff
 from logbastion.streams import STREAMS
 
+CLEAN_SECONDS: Final = 180.0
+"""Elasticsearch notes every 30 seconds that nobody needs old versions any more."""
 _ATTEMPTS: Final = 8
 _CONFLICT: Final = 409
 _GONE: Final = 404
@@ -32,6 +34,12 @@ class _Tally:
     held: int = 0
     errors: list[str] = field(default_factory=list)
 
+    def count(self, changed: int, *, delete: bool) -> None:
+        if delete:
+            self.deleted += changed
+        else:
+            self.anonymised += changed
+
     def result(self, place: str) -> PlaceResult:
         return PlaceResult(
             place,
@@ -42,6 +50,18 @@ class _Tally:
             self.held,
             tuple(dict.fromkeys(self.errors)),
         )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One erasure."""
+
+    rules: Rules
+    dry_run: bool
+    progress: Progress
+    tally: _Tally
+    opened: list[str]
+    """Indices whose settings are to be put back."""
 
 
 class ElasticsearchPlace:
@@ -82,7 +102,7 @@ class ElasticsearchPlace:
         services: Iterable[str] = (),
         held: Collection[str] = (),
         documents_per_second: float = 0,
-        clean_seconds: float = 180.0,
+        clean_seconds: float = CLEAN_SECONDS,
     ) -> None:
         unknown = sorted(set(held) - set(STREAMS))
         if unknown:
@@ -106,11 +126,10 @@ class ElasticsearchPlace:
             self._store.refuse_missing_rights(writing=not dry_run)
             indices = self._begin(progress, "searching")
             opened = [] if dry_run else [index.name for index in indices if is_lent(index.settings)]
-            done = False
+            work, done = _Work(rules, dry_run, progress, tally, opened), False
             try:
                 for index in indices:
-                    wanted = None if dry_run else rules
-                    self._erase_in(index, matcher, wanted, tally=tally, opened=opened, progress=progress)
+                    self._erase_in(index, matcher, work)
                 done = True
             finally:
                 self._end(opened, tally, progress if done else None)
@@ -165,16 +184,9 @@ class ElasticsearchPlace:
         except PlaceError as error:
             raise PlaceError(f"The index {index.name} cannot be searched. {error}") from None
 
-    def _erase_in(
-        self,
-        index: Index,
-        matcher: Matcher,
-        rules: Rules | None,
-        *,
-        tally: _Tally,
-        opened: list[str],
-        progress: Progress,
-    ) -> None:
+    def _erase_in(self, index: Index, matcher: Matcher, work: _Work) -> None:
+        tally = work.tally
+        delete = work.rules.action_for(index.stream) == DELETE
         try:
             for page in self._documents(index):
                 found = [document for document in page if matcher.in_event(document.source)]
@@ -182,12 +194,14 @@ class ElasticsearchPlace:
                 tally.found += len(found)
                 if index.stream in self._held:
                     tally.held += len(found)
-                elif found and rules is not None:
-                    if index.name not in opened:
-                        opened.append(index.name)
+                elif work.dry_run:
+                    tally.count(len(found), delete=delete)
+                elif found:
+                    if index.name not in work.opened:
+                        work.opened.append(index.name)
                         lend(self._store, index.name)
-                    self._change(index, found, matcher, delete=rules.action_for(index.stream) == DELETE, tally=tally)
-                progress.step(len(page))
+                    self._change(index, found, matcher, delete=delete, tally=tally)
+                work.progress.step(len(page))
         except PlaceError as error:
             tally.errors.append(str(error))
 
@@ -200,8 +214,7 @@ class ElasticsearchPlace:
             wanted = [(each, None if delete else matcher.anonymised(each.source)) for each in waiting]
             verdicts = self._store.change(index.name, wanted)
             done = sum(verdict.done for verdict in verdicts)
-            tally.deleted += done if delete else 0
-            tally.anonymised += 0 if delete else done
+            tally.count(done, delete=delete)
             stale, passing = [], []
             for document, verdict in zip(waiting, verdicts, strict=True):
                 if verdict.status in (_CONFLICT, _GONE):
