@@ -63,8 +63,8 @@ def hits(where, matcher) -> int:
 
 
 def killed_at_each(scene, *, every) -> int:
-    """Kill the eraser at questions to Elasticsearch, in turns before it is asked and after the answer, run it again and
-    look whether all is as it should be; return how often.
+    """Kill the eraser before and after its questions to Elasticsearch, at every so many of these moments, run it again
+    and look whether all is as it should be; return how often.
     """
     node, environment, tmp_path, matcher, pseudonym = scene
     had = {"index.blocks.write": "true", "index.merge.policy.expunge_deletes_allowed": "7.0"}
@@ -75,7 +75,7 @@ def killed_at_each(scene, *, every) -> int:
         (index,) = indices(node, name)
         node.asked("PUT", f"/{index}/_settings", had)
         where = place(node, name, tmp_path)
-        if run_and_kill(where, matcher, every * at, after=at % 2 == 0):
+        if run_and_kill(where, matcher, (every * at + 1) // 2, after=every * at % 2 == 0):
             break
         notes += "exclude" in str(traces(indices(node, name)[index]))
         done = erase(where, matcher)

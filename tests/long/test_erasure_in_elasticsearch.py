@@ -13,7 +13,7 @@ __all__ = ["environment", "keys", "matcher", "node", "pseudonym", "scene"]  # fi
 
 
 def test_killed_at_each_question_and_run_again_it_ends_the_same(scene):
-    assert killed_at_each(scene, every=1) > 20
+    assert killed_at_each(scene, every=1) > 30
 
 
 def test_old_versions_are_out_of_the_files_of_the_index(node, environment, tmp_path, matcher):
