@@ -17,7 +17,9 @@ def main() -> int:
     """Write the file; 1 when the control node lacks what is to be in it."""
     found = importlib.util.find_spec(NEEDED)
     if found is None or not found.submodule_search_locations:
-        sys.stderr.write(f"The Python that runs Ansible ({sys.executable}) has no {NEEDED}: make venv, and use .venv/bin.\n")
+        sys.stderr.write(
+            f"The Python that runs Ansible ({sys.executable}) has no {NEEDED}: make venv, and use .venv/bin.\n"
+        )
         return 1
     descriptor = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
