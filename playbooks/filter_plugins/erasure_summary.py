@@ -39,6 +39,11 @@ def erasure_told(results: list[dict[str, Any]], check_mode: bool) -> list[dict[s
     return told
 
 
+def erasure_found(text: object) -> int:
+    """Return how many events of the person a command has found; 0 when it has said nothing that can be read."""
+    return sum(int(place["found"]) for place in (_report(text) or {"places": []})["places"])
+
+
 def _report(text: object) -> dict[str, Any] | None:
     try:
         report = json.loads(str(text))
@@ -60,7 +65,7 @@ def _of_queue(said: dict[str, Any], report: dict[str, Any] | None) -> tuple[str,
     if report is None or report["errors"]:
         problem = said.get("stderr") if report is None else " ".join(report["errors"])
         return f"its files could not be searched. {problem}".strip(), False
-    found = sum(place["found"] for place in report["places"])
+    found = erasure_found(said["stdout"])
     if found:
         return (
             f"{found} events of the person are delivered and still in its files. rsyslog removes a file when the next 16 MiB have come; run this again then.",
@@ -75,4 +80,4 @@ class FilterModule:
     @staticmethod
     def filters() -> dict[str, Any]:
         """Return the filters by name."""
-        return {"erasure_told": erasure_told}
+        return {"erasure_told": erasure_told, "erasure_found": erasure_found}
