@@ -58,7 +58,7 @@ class TextPatterns:
             f"({_words(single)}{_PART}{_BETWEEN}{_INNER}|{_words(plural)}(?:/|%2[Ff])){own}{_AFTER_ID}",
         )
         self._list = re.compile(_words([*single, *plural]) + _LIST)
-        self._own = re.compile(rf"(?<![\w.-]){own}(?![\w-])(?!\.\d)")
+        self._own = re.compile(rf"(?<![\w.-])(?<!\d:){own}(?![\w-])(?!\.\d)")
         self._needles = [one.lower().encode("ascii") for one in (*addresses, *texts) if one.isascii()]
 
     def may_be_in(self, lowered: bytes) -> bool:
