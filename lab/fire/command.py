@@ -68,7 +68,14 @@ def quiet_hour(minutes: float) -> None:
         with watch.going_on(), compressed_time(configuration), calm_traffic():
             began = time.time()  # what was there before is not about this traffic
             with step(f"{minutes:g} minutes of normal traffic with compressed time"):
-                time.sleep(minutes * 60)
+                while (left := began + minutes * 60 - time.time()) > 0:
+                    time.sleep(min(left, 60))
+                    firing = {each.labels["alertname"] for each in watch.seen("firing") if began <= each.when}
+                    console.print(
+                        f"    {(time.time() - began) / 60:.0f} of {minutes:g} minutes; firing by now: "
+                        f"{', '.join(sorted(firing)) or 'nothing'}",
+                        style="dim",
+                    )
             ended = time.time()
             served = stack.query("sum(django_http_requests_total)")
             targets = stack.targets()
