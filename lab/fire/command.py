@@ -70,7 +70,7 @@ def quiet_hour(minutes: float) -> None:
             with step(f"{minutes:g} minutes of normal traffic with compressed time"):
                 while (left := began + minutes * 60 - time.time()) > 0:
                     time.sleep(min(left, 60))
-                    firing = {each.labels["alertname"] for each in watch.seen("firing") if began <= each.when}
+                    firing = {each.labels["alertname"] for each in watch.began_between(began, time.time())}
                     console.print(
                         f"    {(time.time() - began) / 60:.0f} of {minutes:g} minutes; firing by now: "
                         f"{', '.join(sorted(firing)) or 'nothing'}",
@@ -81,12 +81,7 @@ def quiet_hour(minutes: float) -> None:
             targets = stack.targets()
     finally:
         restore()
-    heard = {
-        (each.state, each.labels["alertname"])
-        for state in ("firing", "received")
-        for each in watch.seen(state)
-        if began <= each.when <= ended
-    }
+    heard = {(each.state, each.labels["alertname"]) for each in watch.began_between(began, ended)}
     # Not what the dead man's switch says of the restarts before.
     wrong = [f"{name} was {state}." for state, name in sorted(heard) if name not in {"Watchdog", plan.DEAD_MANS_SWITCH}]
     if not any(each.labels["alertname"] == "Watchdog" for each in watch.seen("received")):
