@@ -101,7 +101,7 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	INCIDENT_LINES=20000 $(PACKAGE_TESTS) -k eight_workers
-	ERASURE_KILLS=50 $(PACKAGE_TESTS) -s -k after_a_kill_at_any_point
+	ERASURE_KILLS=50 ERASURE_LINES=200000 $(PACKAGE_TESTS) -s -k 'after_a_kill_at_any_point or four_writers_meanwhile'
 	@$(MAKE) --no-print-directory test-archives-long
 	@$(MAKE) --no-print-directory test-alert-mutations
 	@# On a lab of its own, which is gone afterwards.

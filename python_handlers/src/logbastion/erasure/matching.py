@@ -61,7 +61,7 @@ class Matcher:
         self.id_fields = tuple(fields)
         self._names = {*table["names"], *map(_name_of, fields)}
         self._endings = tuple(table["endings"])
-        self._lists = set(table["lists"])
+        self._lists = {*table["lists"], *(f"{_name_of(name)}s" for name in fields)}
         self._list_endings = tuple(f"{ending}s" for ending in table["endings"])
         self._inner = frozenset(table["inner"])
         nouns = [re.sub(r"[_.-]?(?:id|pk|uuid)$", "", name, flags=re.IGNORECASE) for name in fields]

@@ -52,7 +52,8 @@ class TextPatterns:
         pieces += [_bordered(one) for one in texts]
         self._texts = re.compile("|".join(pieces), re.IGNORECASE) if pieces else None
         table = standard_table()["nouns"]
-        single, plural = [*table["single"], *nouns], table["plural"]
+        more = list(nouns)
+        single, plural = [*table["single"], *more], [*table["plural"], *(f"{noun}s" for noun in more)]
         own = re.escape(subject.user_id)
         self._id = re.compile(
             f"({_words(single)}{_PART}{_BETWEEN}{_INNER}|{_words(plural)}(?:/|%2[Ff])){own}{_AFTER_ID}",
