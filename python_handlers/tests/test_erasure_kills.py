@@ -126,7 +126,7 @@ def begun(tmp_path):
 
 
 def test_after_a_kill_at_any_point_the_same_call_ends_the_same(begun, tmp_path):
-    seed = int(os.environ.get("ERASURE_SEED") or int.from_bytes(os.urandom(4)))
+    seed = int(os.environ.get("ERASURE_SEED") or int.from_bytes(os.urandom(4), "big"))
     print(f"ERASURE_SEED={seed}")
     chance = random.Random(seed)
     done = tmp_path / "done"
