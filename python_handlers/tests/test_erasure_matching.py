@@ -213,7 +213,13 @@ def test_a_field_that_stands_there_twice_hides_nothing():
 def test_fields_that_the_officer_names():
     assert not matcher().in_event({"student_id": 12})
     one = matcher(id_fields=["student_id"])
-    for event in ({"student_id": 12}, {"message": "student 12 moved"}, {"message": "student_id=12"}):
+    for event in (
+        {"student_id": 12},
+        {"student_ids": [11, 12]},
+        {"message": "student 12 moved"},
+        {"message": "student_id=12"},
+        {"message": "GET /students/12/"},
+    ):
         assert one.in_event(event)
         assert not one.in_event(one.anonymised(event))
     with pytest.raises(SubjectError, match="name of a field"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from logbastion.archives import ArchiveError
@@ -12,6 +13,7 @@ from logbastion.cli import erasure
 from logbastion.cli.common import ATTENTION, FAILED, OK, USAGE, CommandError, printable
 from logbastion.erasure.ledger import COMPLETE, HELD, LedgerError
 from logbastion.erasure.manager import ErasureError
+from logbastion.erasure.place import Place
 from logbastion.erasure.report import ErasureReport
 from logbastion.erasure.rules import ACTIONS, Rules
 from logbastion.erasure.subject import SubjectError
@@ -60,16 +62,32 @@ def run(arguments: argparse.Namespace) -> int:
 
     """
     person = erasure.person_of(arguments)
-    rules = _rules(arguments.rule)
     places = erasure.places_of(arguments, writes=not arguments.dry_run)
+    return erase(arguments, person, places, log_directory=arguments.log_directory or "")
+
+
+def erase(
+    arguments: argparse.Namespace, person: erasure.Person, places: Sequence[Place], *, log_directory: str | None = None
+) -> int:
+    """Erase a person from these places; see :func:`run`.
+
+    Args:
+        arguments: of the command.
+        person: whom.
+        places: where.
+        log_directory: where to tell of it; empty for nowhere, None when logging is set up already.
+
+    """
+    rules = _rules(arguments.rule)
     ledger = None if arguments.dry_run else erasure.ledger_of(arguments)
     progress = erasure.WorkLine(wanted=not arguments.json)
     manager = erasure.manager_of(
         arguments, places, rules=rules, ledger=ledger, id_fields=person.id_fields, progress=progress
     )
     if not arguments.dry_run:
-        _confirm(arguments)
-        erasure.log_to(arguments.log_directory)
+        _confirm(arguments, person)
+        if log_directory is not None:
+            erasure.log_to(log_directory)
     try:
         report = manager.anonymize_user_logs(
             person.user_id, emails=person.emails, identifiers=person.identifiers, dry_run=arguments.dry_run
@@ -85,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress.clear()
     show(report, as_json=arguments.json)
     if not person.emails and not arguments.json:
-        print("No --email was given: events that have only an address or its pseudonym were not looked for.")
+        print("No address was given: events that have only an address or its pseudonym were not looked for.")
     return code_of(report)
 
 
@@ -132,11 +150,11 @@ def _rules(given: list[str]) -> Rules:
         raise CommandError(str(error), USAGE) from error
 
 
-def _confirm(arguments: argparse.Namespace) -> None:
+def _confirm(arguments: argparse.Namespace, person: erasure.Person) -> None:
     if arguments.yes:
         return
-    if not sys.stdin.isatty() or arguments.subject_file == "-":
+    if not sys.stdin.isatty():
         raise CommandError("what is erased does not come back: add --yes, after a look with --dry-run", USAGE)
     print("What is erased does not come back. Type the user's id once more to go on: ", end="", flush=True)
-    if input().strip() != erasure.person_of(arguments).user_id:
+    if sys.stdin.readline().strip() != person.user_id:
         raise CommandError("that is not the same id; nothing was done", USAGE)

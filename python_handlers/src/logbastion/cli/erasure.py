@@ -83,6 +83,11 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIRECTORY",
         help="of an ingest's dead letters, rsyslog's or Logstash's; may be repeated",
     )
+    add_keys_argument(parser)
+
+
+def add_keys_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the one that says where the keys of pseudonyms are."""
     parser.add_argument(
         "--pseudonym-keys",
         default=os.environ.get(KEYS_VARIABLE),
@@ -220,20 +225,34 @@ def manager_of(
             "set the variables that --help names",
             USAGE,
         )
-    keys = None
-    if arguments.pseudonym_keys:
-        try:
-            keys = Pseudonymizer.from_file(arguments.pseudonym_keys)
-        except PseudonymKeyError as error:
-            raise CommandError(f"{error} Without the keys, the person's pseudonyms would be left", FAILED) from error
+    keys = keys_of(arguments)
     return GDPRLogManager(places, keys=keys, rules=rules, ledger=ledger, id_fields=id_fields, progress=progress)
 
 
-def log_to(directory: str | None) -> None:
+def keys_of(arguments: argparse.Namespace) -> Pseudonymizer | None:
+    """Return the keys of pseudonyms, None when none are named.
+
+    Raises:
+        CommandError: they cannot be used.
+
+    """
+    if not arguments.pseudonym_keys:
+        return None
+    try:
+        return Pseudonymizer.from_file(arguments.pseudonym_keys)
+    except PseudonymKeyError as error:
+        raise CommandError(f"{error} Without the keys, people's pseudonyms would be left", FAILED) from error
+
+
+def log_to(directory: str) -> None:
     """Write what is done to the log itself: an auditor looks for the proof there (GDPR, Art. 5(2))."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
-        logger.addHandler(StreamFileHandler(directory) if directory else logging.NullHandler())
+        present = (one.directory for one in logger.handlers if isinstance(one, StreamFileHandler))
+        if not directory:
+            logger.addHandler(logging.NullHandler())
+        elif Path(directory) not in present:
+            logger.addHandler(StreamFileHandler(directory))
         logger.setLevel(logging.INFO)
         logger.propagate = False
 

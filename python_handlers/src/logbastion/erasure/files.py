@@ -136,7 +136,8 @@ class LogFiles:
     def _clear(self) -> None:
         """Remove what runs have left that broke off: nobody else is at work, and the files themselves are there."""
         for path in self.directory.iterdir():
-            if path.is_symlink() or not _is_leftover(path.name):
+            ours = path.name.startswith(TEMPORARY_PREFIX)
+            if path.is_symlink() or not (ours or (self._lock and _is_partial(path.name))):
                 continue
             if path.is_dir():
                 shutil.rmtree(path)
@@ -322,8 +323,9 @@ def exported(place: str, where: str, line: bytes) -> ExportedEvent:
     return ExportedEvent(place, where, event, text)
 
 
-def _is_leftover(name: str) -> bool:
-    return name.startswith(TEMPORARY_PREFIX) or (".log" in name and name.endswith(PARTIAL_SUFFIX))
+def _is_partial(name: str) -> bool:
+    """Return whether it is what compressing or restoring a log file leaves that broke off."""
+    return ".log" in name and name.endswith(PARTIAL_SUFFIX)
 
 
 def _sentence(name: str, error: Exception) -> str:

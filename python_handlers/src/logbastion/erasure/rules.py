@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -44,7 +44,6 @@ class Rules:
 
     of_stream: Mapping[str, Rule]
     otherwise: Rule
-    _seen: dict[str, Rule] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def standard(cls, changed: Mapping[str, str] | None = None) -> Rules:

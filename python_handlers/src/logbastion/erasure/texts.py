@@ -52,13 +52,14 @@ class TextPatterns:
         pieces += [_bordered(one) for one in texts]
         self._texts = re.compile("|".join(pieces), re.IGNORECASE) if pieces else None
         table = standard_table()["nouns"]
-        single, plural = [*table["single"], *nouns], table["plural"]
+        more = list(nouns)
+        single, plural = [*table["single"], *more], [*table["plural"], *(f"{noun}s" for noun in more)]
         own = re.escape(subject.user_id)
         self._id = re.compile(
             f"({_words(single)}{_PART}{_BETWEEN}{_INNER}|{_words(plural)}(?:/|%2[Ff])){own}{_AFTER_ID}",
         )
         self._list = re.compile(_words([*single, *plural]) + _LIST)
-        self._own = re.compile(rf"(?<![\w.-]){own}(?![\w-])(?!\.\d)")
+        self._own = re.compile(rf"(?<![\w.-])(?<!\d:){own}(?![\w-])(?!\.\d)")
         self._needles = [one.lower().encode("ascii") for one in (*addresses, *texts) if one.isascii()]
 
     def may_be_in(self, lowered: bytes) -> bool:
