@@ -88,7 +88,7 @@ def run_and_kill(where, matcher, at, *, after):
     """Erase in a process that kills itself at a question, by number or path; return whether it came to its end before."""
     child = os.fork()
     if not child:
-        exchange = where._store._exchange
+        exchange = where._store._questions._exchange
         ask, asked = exchange.request, itertools.count(1)
 
         def request(*arguments, **named):

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from logbastion.erasure.elasticsearch_loans import give_back, is_lent, lend
-from logbastion.erasure.elasticsearch_store import Document, GoneError, Index, Store, Verdict
+from logbastion.erasure.elasticsearch_questions import GoneError, Verdict
+from logbastion.erasure.elasticsearch_store import Document, Index, Store
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.place import ExportedEvent, PlaceError, PlaceResult, Progress
 from logbastion.erasure.rules import DELETE, Rules

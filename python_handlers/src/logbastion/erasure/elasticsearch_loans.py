@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from logbastion.erasure.elasticsearch_store import GoneError, Store
+from logbastion.erasure.elasticsearch_questions import GoneError
+from logbastion.erasure.elasticsearch_store import Store
 
 NOTE: Final = "routing.allocation.exclude.logbastion_erasure"
 BLOCKS: Final = ("blocks.write", "blocks.read_only", "blocks.read_only_allow_delete")

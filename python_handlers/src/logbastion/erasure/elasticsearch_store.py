@@ -1,7 +1,4 @@
-"""Questions to Elasticsearch for an erasure: which indices there are, every document of one, and changes to documents.
-
-Nothing that is raised here repeats what was asked or answered: both may hold what names a person.
-"""
+"""What an erasure asks of Elasticsearch: which indices there are, every document of one, changes to documents."""
 
 from __future__ import annotations
 
@@ -13,32 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from logbastion.erasure.elasticsearch_questions import GoneError, Questions, Verdict, refused
 from logbastion.erasure.place import PlaceError
 from logbastion.names import checked_environment
-from logbastion.shipping.backoff import Backoff
-from logbastion.shipping.transports.base import TransportError
-from logbastion.shipping.transports.connection import Connector
-from logbastion.shipping.transports.exchange import Credentials, Exchange, Response
 from logbastion.streams import STREAMS
 
 READING: Final = ("read", "view_index_metadata", "maintenance")
 WRITING: Final = ("index", "delete", "indices:admin/settings/update", "indices:monitor/stats")
 
-_OK: Final = 200
-_MULTIPLE_CHOICES: Final = 300
-_FORBIDDEN: Final = 403
-_TOO_MANY: Final = 429
-_UNAVAILABLE: Final = frozenset({_TOO_MANY, 502, 503, 504})
 _STREAM: Final = re.compile(r"(?:\.ds-)?logs-django\.([a-z]+)-")
 _KEEP_ALIVE: Final = "5m"
 _MERGE_SECONDS: Final = 3600.0
 _PAGE: Final = 200
 """Documents. Of the longest events, 256 KiB, they are 50 MiB."""
 _BULK_BYTES: Final = 4 * 1024 * 1024
-
-
-class GoneError(PlaceError):
-    """The index is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +51,6 @@ class Document:
     sequence_number: int
     primary_term: int
     source: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What has become of one change: a status of HTTP, and Elasticsearch's name for the error."""
-
-    status: int
-    error: str = ""
-
-    @property
-    def done(self) -> bool:
-        """Whether the change was made."""
-        return _OK <= self.status < _MULTIPLE_CHOICES
-
-    @property
-    def passing(self) -> bool:
-        """Whether the same may succeed later."""
-        return self.status in _UNAVAILABLE
-
-    @property
-    def blocked(self) -> bool:
-        """Whether the index is closed to writing."""
-        return self.status == _FORBIDDEN and self.error == "cluster_block_exception"
 
 
 class Pace:
@@ -155,16 +117,12 @@ class Store:
             raise ValueError("The documents per second are 0, for no limit, or more.")
         self.environments = tuple(map(checked_environment, environments))
         self._services = tuple(services)
-        self._patience = patience
-        self._has_answered = False
         self.pace = Pace(documents_per_second)
-        connector = Connector(_destinations(url), ca_file=ca_file, connect_timeout=10.0, send_timeout=60.0)
-        credentials = Credentials(user, None, password_file)
-        self._exchange = Exchange(connector, "/", "application/json", credentials)
+        self._questions = Questions(url, user=user, password_file=password_file, ca_file=ca_file, patience=patience)
 
     def close(self) -> None:
         """Give up the connection; the next question makes another one."""
-        self._exchange.close()
+        self._questions.close()
 
     def refuse_missing_rights(self, *, writing: bool) -> None:
         """Refuse a credential that does not see, or must not change, one of the streams.
@@ -181,7 +139,7 @@ class Store:
         names = [f"logs-django.{stream}-{each}" for stream in STREAMS for each in self.environments or ("*",)]
         wanted = [*READING, *(WRITING if writing else ())]
         asked = {"index": [{"names": names, "privileges": wanted}]}
-        given = self.asked("POST", "/_security/user/_has_privileges", asked).get("index", {})
+        given = self._questions.asked("POST", "/_security/user/_has_privileges", asked).get("index", {})
         missing = [f"{right} on {name}" for name in names for right in wanted if not given.get(name, {}).get(right)]
         if missing:
             raise PlaceError(
@@ -204,7 +162,7 @@ class Store:
                 for pattern in (("{}", ".ds-{}-*") if self.environments else ("{}", ".ds-{}"))
             ]
             options = "expand_wildcards=all&ignore_unavailable=true&allow_no_indices=true&flat_settings=true"
-            answer = self.asked("GET", f"/{','.join(names)}/_settings?{options}")
+            answer = self._questions.asked("GET", f"/{','.join(names)}/_settings?{options}")
             for name, told in answer.items():
                 match = _STREAM.match(name)
                 settings = {key.removeprefix("index."): str(value) for key, value in told["settings"].items()}
@@ -218,7 +176,7 @@ class Store:
             PlaceError: Elasticsearch does not say.
 
         """
-        (told,) = self.asked("GET", f"/{name}/_settings?flat_settings=true").values()
+        (told,) = self._questions.asked("GET", f"/{name}/_settings?flat_settings=true").values()
         return {key.removeprefix("index."): str(value) for key, value in told["settings"].items()}
 
     def change_settings(self, name: str, changes: Mapping[str, str | None]) -> None:
@@ -228,7 +186,7 @@ class Store:
             PlaceError: Elasticsearch refuses.
 
         """
-        self.asked("PUT", f"/{name}/_settings", {f"index.{key}": value for key, value in changes.items()})
+        self._questions.asked("PUT", f"/{name}/_settings", {f"index.{key}": value for key, value in changes.items()})
 
     def refresh(self, name: str) -> None:
         """Make everything that was written findable. An index that is closed to changes has nothing of the kind.
@@ -237,14 +195,14 @@ class Store:
             PlaceError: Elasticsearch refuses.
 
         """
-        verdict, _ = self._answer("POST", f"/{name}/_refresh", None, None)
+        verdict, _ = self._questions.answer("POST", f"/{name}/_refresh")
         if not verdict.done and not verdict.blocked:
-            raise _refused(verdict)
+            raise refused(verdict)
 
     def count(self, names: Sequence[str]) -> int:
         """Return how many documents indices have, for a bar of progress."""
         return sum(
-            int(self.asked("POST", f"/{name}/_count", {"query": self._query()})["count"])
+            int(self._questions.asked("POST", f"/{name}/_count", {"query": self._query()})["count"])
             for name in dict.fromkeys(names)
         )
 
@@ -255,7 +213,7 @@ class Store:
             PlaceError: a part of the index does not answer.
 
         """
-        view = self.asked("POST", f"/{name}/_pit?keep_alive={_KEEP_ALIVE}")["id"]
+        view = self._questions.asked("POST", f"/{name}/_pit?keep_alive={_KEEP_ALIVE}")["id"]
         after: list[Any] | None = None
         try:
             while True:
@@ -269,7 +227,7 @@ class Store:
                 }
                 if after is not None:
                     body["search_after"] = after
-                answer = self.asked("POST", "/_search?allow_partial_search_results=false", body)
+                answer = self._questions.asked("POST", "/_search?allow_partial_search_results=false", body)
                 if answer.get("timed_out") or answer["_shards"]["failed"]:
                     raise PlaceError("A part of the index did not answer. Run it again when the cluster is green.")
                 view, hits = answer["pit_id"], answer["hits"]["hits"]
@@ -280,7 +238,7 @@ class Store:
                 yield [_document(hit) for hit in hits]
         finally:
             # One that cannot be given back ends by itself.
-            self._answer("DELETE", "/_pit", {"id": view}, None, patience=0)
+            self._questions.answer("DELETE", "/_pit", {"id": view}, patience=0)
 
     def again(self, name: str, documents: Sequence[Document]) -> list[Document]:
         """Return those of some documents that are still there, as they are now.
@@ -290,7 +248,7 @@ class Store:
 
         """
         asked = [{"_id": each.identifier, **({"routing": each.routing} if each.routing else {})} for each in documents]
-        answer = self.asked("POST", f"/{name}/_mget", {"docs": asked})
+        answer = self._questions.asked("POST", f"/{name}/_mget", {"docs": asked})
         return [_document(each) for each in answer["docs"] if each.get("found")]
 
     def change(self, name: str, changes: Sequence[tuple[Document, dict[str, Any] | None]]) -> list[Verdict]:
@@ -328,37 +286,19 @@ class Store:
         """
         try:
             # The log of changes has them until a flush begins a new one.
-            self.asked("POST", f"/{name}/_flush?force=true&wait_if_ongoing=true", seconds=_MERGE_SECONDS)
-            self.asked("POST", f"/{name}/_forcemerge?only_expunge_deletes=true", seconds=_MERGE_SECONDS)
-            told = self.asked("GET", f"/{name}/_stats/docs")
+            self._questions.asked("POST", f"/{name}/_flush?force=true&wait_if_ongoing=true", seconds=_MERGE_SECONDS)
+            self._questions.asked("POST", f"/{name}/_forcemerge?only_expunge_deletes=true", seconds=_MERGE_SECONDS)
+            told = self._questions.asked("GET", f"/{name}/_stats/docs")
         except GoneError:
             return 0
         return int(told["_all"]["total"].get("docs", {}).get("deleted", 0))
 
-    def asked(self, method: str, path: str, body: Any = None, *, seconds: float | None = None) -> dict[str, Any]:
-        """Return an answer.
-
-        Args:
-            method: of HTTP.
-            path: with its parameters.
-            body: an object of JSON.
-            seconds: for one answer; by default a minute.
-
-        Raises:
-            PlaceError: there is none, or it says no.
-
-        """
-        verdict, answer = self._answer(method, path, body, seconds)
-        if not verdict.done:
-            raise _refused(verdict)
-        return answer
-
     def _bulk(self, lines: list[bytes], count: int) -> list[Verdict]:
         self.pace.take(count)
         path = "/_bulk?filter_path=items.*.status,items.*.error.type"
-        verdict, answer = self._answer("POST", path, b"".join(lines), None, content_type="application/x-ndjson")
+        verdict, answer = self._questions.answer("POST", path, b"".join(lines), content_type="application/x-ndjson")
         if not verdict.done:
-            raise _refused(verdict)
+            raise refused(verdict)
         items = [next(iter(item.values())) for item in answer.get("items", ())]
         if len(items) != count:
             raise PlaceError("Elasticsearch's answer to _bulk cannot be read.")
@@ -366,70 +306,6 @@ class Store:
 
     def _query(self) -> dict[str, Any]:
         return {"terms": {"service.name": list(self._services)}} if self._services else {"match_all": {}}
-
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        body: Any,
-        seconds: float | None,
-        *,
-        content_type: str | None = None,
-        patience: float | None = None,
-    ) -> tuple[Verdict, dict[str, Any]]:
-        """Ask until there is an answer. Every question may be asked twice: changes name the document they are for."""
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        # A wrong address or authority is told at once; one that has answered may be away for a while.
-        until = time.monotonic() + (self._patience if patience is None and self._has_answered else 0.0)
-        backoff = Backoff(first=0.5, cap=10.0)
-        while True:
-            wait: float | None = None
-            try:
-                response = self._exchange.request(
-                    sent, time.monotonic() + (seconds or 60.0), method=method, path=path, content_type=content_type
-                )
-                self._has_answered = True
-                verdict, answer = _read(response)
-                if not verdict.passing or time.monotonic() >= until:
-                    return verdict, answer
-                wait = response.retry_after
-            except TransportError as error:
-                if time.monotonic() >= until:
-                    if patience == 0:
-                        return Verdict(503), {}
-                    raise PlaceError(f"Elasticsearch is away: {error}") from None
-            time.sleep(min(max(wait or 0.0, backoff.next()), max(0.0, until - time.monotonic())))
-
-
-def _destinations(url: str) -> str:
-    parts = [part.strip() for part in url.split(",") if part.strip()]
-    if any(part.startswith("http://") for part in parts):
-        raise ValueError(f"{url} is not encrypted. Elasticsearch is asked over https only.")
-    return ",".join(part.removeprefix("https://").rstrip("/") for part in parts)
-
-
-def _read(response: Response) -> tuple[Verdict, dict[str, Any]]:
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
-        if response.status == _OK:
-            raise PlaceError("Elasticsearch's answer cannot be read.")
-        return Verdict(response.status), {}
-    error = answer.get("error")
-    return Verdict(response.status, str(error.get("type", "")) if isinstance(error, dict) else ""), answer
-
-
-def _refused(verdict: Verdict) -> PlaceError:
-    if verdict.error == "index_not_found_exception":
-        return GoneError("The index is not there any more.")
-    why = f"{verdict.status} {verdict.error}".strip()
-    advice = {
-        401: "Correct the user or the password.",
-        403: "Take the user log_eraser, whom the role log_store makes, and see whether the index is blocked.",
-    }.get(verdict.status, "See Elasticsearch's own log.")
-    return PlaceError(f"Elasticsearch refuses: {why}. {advice}")
 
 
 def _document(hit: Mapping[str, Any]) -> Document:
