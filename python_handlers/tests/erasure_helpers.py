@@ -22,7 +22,7 @@ PEOPLE = (12, 123, 4123, 7)
 
 
 def event(number: int, user: int, stream: str = "application", moment: datetime = START) -> dict:
-    """Return an event of the contract; every third has the id in the message, every fourth within `extra`."""
+    """Return an event of the contract; every third has the id in the message, every eighth within `extra`."""
     time = (moment + timedelta(microseconds=number)).isoformat(timespec="microseconds").replace("+00:00", "Z")
     made = {
         "@timestamp": time,
@@ -37,7 +37,7 @@ def event(number: int, user: int, stream: str = "application", moment: datetime 
         "ecs": {"version": "8.17.0"},
         "extra": {"number": number, "ratio": 0.12},
     }
-    if number % 4 == 0:
+    if number % 8 == 0:
         made["extra"]["by"] = [{"user": {"id": user}}]
     else:
         made["user_id"] = user

@@ -7,7 +7,20 @@ import stat
 from datetime import timedelta
 
 import pytest
-from erasure_helpers import START, content_of, erase, hits, lines, manager, matcher, numbers, others, write
+from erasure_helpers import (
+    PEOPLE,
+    START,
+    content_of,
+    erase,
+    event,
+    hits,
+    lines,
+    manager,
+    matcher,
+    numbers,
+    others,
+    write,
+)
 from retention_helpers import DAY, HOST, Time
 from retention_helpers import manager as retention
 
@@ -302,3 +315,20 @@ def test_a_late_line_in_a_rotated_file_is_taken_in_after_an_erasure(tmp_path):
     assert verify(directory, host=HOST, clock=clock).problems == []
     (path,) = directory.glob("security.log.*")
     assert numbers(content_of(path)) == [*range(20), 21]
+
+
+def test_where_no_byte_may_be_added_the_record_keeps_all_else(logs):
+    erase(LogFiles(logs))
+    kept = {one["extra"]["number"]: one for one in map(json.loads, content_of(logs / "security.log"))}
+    for number, one in kept.items():
+        original = event(number, PEOPLE[number % 4], "security")
+        if number % 4:
+            assert one == original
+        elif number % 8:
+            assert one["user_id"] == (0 if number % 5 else None)  # the address that goes makes room
+            assert {**one, "user_id": 12, "message": "", "extra": ""} == {**original, "message": "", "extra": ""}
+        assert one["extra"]["number"] == number
+    assert [kept[4]["message"], kept[12]["message"]] == ["page 4 opened <12>", "User * opened page 12"]
+    packed = {one["extra"]["number"]: one for one in map(json.loads, content_of(logs / "security.log-20251231.zst"))}
+    assert packed[324]["user_id"] is None
+    assert packed[324]["message"] == "User [erased] opened page 324"

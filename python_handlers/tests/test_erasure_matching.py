@@ -254,6 +254,9 @@ def test_deep_nesting_is_searched():
         ("1", ("a b@c",), ()),
         ("1", (), ("abc",)),
         ("1\n2", (), ()),
+        ("0", (), ()),
+        ("*", (), ()),
+        ("1", (), ("Erased",)),
     ],
 )
 def test_what_cannot_stand_for_a_person_is_refused_without_being_repeated(user_id, emails, identifiers):

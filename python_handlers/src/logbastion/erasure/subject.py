@@ -70,6 +70,8 @@ class Subject:
         if isinstance(user_id, int) and user_id.bit_length() > MAX_VALUE:
             raise SubjectError("the user id is too large")
         own = _checked(str(user_id), "the user id", least=1)
+        if own == "0" or not any(map(str.isalnum, own)):
+            raise SubjectError("the user id needs a letter or a digit, and is not 0, which stands for erased users")
         addresses = tuple(dict.fromkeys(_checked(one, "an e-mail address", least=3) for one in emails))
         if not all(map(_ADDRESS.fullmatch, addresses)):
             raise SubjectError("an e-mail address has one @ with something on both sides, and no spaces")
@@ -81,6 +83,8 @@ def _checked(value: str, what: str, *, least: int) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not least <= len(text) <= MAX_VALUE:
         raise SubjectError(f"{what} needs {least} to {MAX_VALUE} characters")
+    if text.casefold() in "[erased]":
+        raise SubjectError(f"{what} must not be a part of the mark that stands for erased people")
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise SubjectError(f"{what} must not have control characters")
     return text
