@@ -155,6 +155,17 @@ def test_an_index_that_is_closed_again_meanwhile_is_opened_again(scene, monkeypa
     assert traces(indices(node, environment)[index]) == {"index.blocks.write": "true"}
 
 
+def test_an_index_that_was_restored_without_its_stream_is_searched_too(node, environment, tmp_path, matcher):
+    name = f".ds-logs-django.audit-{environment}-2020.01.01-000001"
+    for number, user in enumerate((12, 123)):
+        node.asked("PUT", f"/{name}/_doc/n{number}?refresh=true", people.numbered(number, {"user_id": user}))
+    where = place(node, environment, tmp_path)
+    assert erase(where, matcher) == PlaceResult("elasticsearch", 2, 1, anonymised=1)
+    assert hits(where, matcher) == 0
+    found = node.asked("GET", f"/{name}/_search")["hits"]["hits"]
+    assert {hit["_id"]: hit["_source"]["user_id"] for hit in found} == {"n0": None, "n1": 123}
+
+
 def test_a_stream_under_legal_hold_is_counted_and_left(node, environment, tmp_path, matcher, pseudonym):
     events = filled(node, environment, pseudonym, streams=("audit", "debug"), indices=1)
     where = place(node, environment, tmp_path, held=["audit"])
@@ -268,3 +279,9 @@ def test_the_command_erases_from_elasticsearch_and_keeps_what_a_legal_hold_keeps
     (told,) = json.loads(capsys.readouterr().out)["places"]
     assert (told["anonymised"], told["deleted"], told["held"], told["left"]) == (7, 7, 7, 7)
     assert EMAIL not in json.dumps(told)
+
+
+def test_without_an_environment_all_are_searched(node, environment, tmp_path, matcher, pseudonym):
+    events = filled(node, environment, pseudonym, streams=("debug",), indices=1)
+    found = place(node, environment, tmp_path, environments=()).export(matcher)
+    assert {each.event["event"]["id"] for each in found if environment in each.where} == events.people

@@ -136,7 +136,7 @@ class Store:
             PlaceError: a right is missing; the text names it and the stream.
 
         """
-        names = [f"logs-django.{stream}-{each}" for stream in STREAMS for each in self.environments or ("*",)]
+        names = [name for stream in STREAMS for name in self._names_of(stream)]
         wanted = [*READING, *(WRITING if writing else ())]
         asked = {"index": [{"names": names, "privileges": wanted}]}
         given = self._questions.asked("POST", "/_security/user/_has_privileges", asked).get("index", {})
@@ -156,13 +156,8 @@ class Store:
         """
         found: dict[str, Index] = {}
         for stream in STREAMS:
-            names = [
-                pattern.format(f"logs-django.{stream}-{each}")
-                for each in self.environments or ("*",)
-                for pattern in (("{}", ".ds-{}-*") if self.environments else ("{}", ".ds-{}"))
-            ]
             options = "expand_wildcards=all&ignore_unavailable=true&allow_no_indices=true&flat_settings=true"
-            answer = self._questions.asked("GET", f"/{','.join(names)}/_settings?{options}")
+            answer = self._questions.asked("GET", f"/{','.join(self._names_of(stream))}/_settings?{options}")
             for name, told in answer.items():
                 match = _STREAM.match(name)
                 settings = {key.removeprefix("index."): str(value) for key, value in told["settings"].items()}
@@ -292,6 +287,13 @@ class Store:
         except GoneError:
             return 0
         return int(told["_all"]["total"].get("docs", {}).get("deleted", 0))
+
+    def _names_of(self, stream: str) -> list[str]:
+        """Return the names of a stream, and of its indices where they are there without it."""
+        if not self.environments:
+            return [f"logs-django.{stream}-*", f".ds-logs-django.{stream}-*"]
+        streams = [f"logs-django.{stream}-{each}" for each in self.environments]
+        return [*streams, *(f".ds-{name}-*" for name in streams)]
 
     def _bulk(self, lines: list[bytes], count: int) -> list[Verdict]:
         self.pace.take(count)
