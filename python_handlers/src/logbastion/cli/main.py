@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from logbastion.cli import dead_letters, doctor, drain, incidents, restore, retention, status, verify
+from logbastion.cli import (
+    dead_letters,
+    doctor,
+    drain,
+    incidents,
+    own_events,
+    pseudonym_keys,
+    restore,
+    retention,
+    status,
+    verify,
+)
 from logbastion.cli.common import EXIT_CODES, FAILED, USAGE, CommandError
 
 _EXIT_TEXT: Final = "exit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in EXIT_CODES.items())
@@ -46,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"logbastion: {error}", file=sys.stderr)
         return FAILED
+    finally:
+        own_events.close_log()
     return code
 
 
@@ -81,5 +94,6 @@ def _parser() -> argparse.ArgumentParser:
         )
         area.add_arguments(made)
         made.set_defaults(run=area.run)
+    pseudonym_keys.add_area(areas, formatter_class=layout)
     incidents.add_area(areas, formatter_class=layout)
     return parser

@@ -12,8 +12,8 @@ from logbastion.archives import ArchiveError
 from logbastion.archives.address import VARIABLE
 from logbastion.cli import archives
 from logbastion.cli.common import FAILED, OK, USAGE, CommandError, printable, refuse_another_users, size_text
+from logbastion.cli.own_events import log_to
 from logbastion.cli.progress import ProgressLine
-from logbastion.cli.retention import log_to
 from logbastion.retention.locking import DirectoryLockedError
 from logbastion.retention.restoring import Copy, RestoreError, Restorer
 from logbastion.streams import STREAMS

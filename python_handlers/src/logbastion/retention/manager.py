@@ -19,6 +19,7 @@ from logbastion.retention.compression import PARTIAL_SUFFIX
 from logbastion.retention.enforcement import ClassEnforcement
 from logbastion.retention.last_run import FILE_NAME, LastRun, read_last_run, write_last_run
 from logbastion.retention.leftovers import leftovers
+from logbastion.retention.legal_hold import LEGAL_HOLD_FILE, LegalHoldError, held_streams
 from logbastion.retention.locking import DirectoryLockedError, alone_in
 from logbastion.retention.manifest import ARCHIVE_PREFIX, BACKUP_PREFIX, MANIFEST_FILE, LogState
 from logbastion.retention.manifest_copies import MANIFEST_PREFIX, SEGMENT_FILE, ManifestCopies
@@ -26,9 +27,7 @@ from logbastion.retention.policies import RETENTION_POLICIES, RetentionPolicy
 from logbastion.retention.report import ARCHIVED, DELETED, FAILED, LOCKED, UNKNOWN, Action, RetentionReport
 from logbastion.retention.upkeep import Upkeep
 from logbastion.retention.verification import HEAD_EVENT_TYPE
-from logbastion.streams import STREAMS
 
-LEGAL_HOLD_FILE: Final = "legal-hold"
 DIRECTORY_VARIABLE: Final = "LOGBASTION_LOG_DIRECTORY"
 _NOT_LOGS: Final = {LEGAL_HOLD_FILE, FILE_NAME, f"{FILE_NAME}.partial", MANIFEST_FILE, SEGMENT_FILE}
 # Ours (.20261124T020000Z) and logrotate's with `dateext` (-20261124, -20261124-1732413600). Its numbers (.1) are not
@@ -242,18 +241,9 @@ class LogRetentionManager:
 
     def _held_streams(self) -> set[str]:
         try:
-            text = (self.directory / LEGAL_HOLD_FILE).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return set()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RetentionError(f"the legal hold cannot be read, so nothing is touched: {error}") from error
-        held = {line.partition("#")[0].strip() for line in text.splitlines()} - {""}
-        if unknown := held - set(STREAMS):
-            raise RetentionError(
-                f"{self.directory / LEGAL_HOLD_FILE} names {sorted(unknown)[0]!r}, which is no stream, so nothing is "
-                f"touched; the streams are {', '.join(STREAMS)}"
-            )
-        return held
+            return held_streams(self.directory)
+        except LegalHoldError as error:
+            raise RetentionError(str(error)) from error
 
     def _files(self, report: RetentionReport) -> dict[str, list[Path]]:
         """Return the known files of each stream, rotated ones first; clear partial copies of a run that broke off."""
