@@ -42,6 +42,12 @@ def run(logs, clock, store, **options):
     return {(action.kind, action.file) for action in report.actions}
 
 
+def entered(logs):
+    """Return what the manifest has, in its order."""
+    entries = map(json.loads, Manifest(logs / MANIFEST_FILE).lines())
+    return [(entry["action"], entry["file"]) for entry in entries]
+
+
 def days_of(logs, clock, store, days, stream="security"):
     """Log ten numbered events each day at noon and keep to the periods each night."""
     for day in range(days):
@@ -250,7 +256,7 @@ def test_a_lost_host_is_restored_from_its_backups(logs, clock, store, tmp_path):
         manager(fresh, clock, store).accept_loss(paths[0].name, "no")
 
 
-def test_an_archived_file_comes_back_whole_and_goes_again(logs, clock, store, tmp_path):
+def test_an_archived_file_comes_back_whole_and_stays_until_its_time_is_up(logs, clock, store, tmp_path):
     days_of(logs, clock, store, 2)
     clock.now += 400 * DAY
     run(logs, clock, store)
@@ -268,15 +274,64 @@ def test_an_archived_file_comes_back_whole_and_goes_again(logs, clock, store, tm
     assert run(logs, clock, store) == set()
     (path,) = restorer.restore(restorer.named(["security.log.20260103T020000Z"]))
     assert path.parent == logs
-    assert verify(logs, archive=store, host=HOST).problems == []
-    assert run(logs, clock, store) == {("archived", path.name)}
+    before = entered(logs)
+    for _ in range(3):
+        assert verify(logs, archive=store, host=HOST).problems == []
+        assert run(logs, clock, store, dry_run=True) == set()
+        assert run(logs, clock, store) == set()
+        clock.now += DAY
+    assert numbers_in(path) == dict.fromkeys(range(10, 20), 1)
+    assert entered(logs) == before
+    assert [action for action, name in before if name == path.name].count("archived") == 1
+    clock.now = START + timedelta(days=2557)
+    assert {("deleted", path.name), ("deleted", f"archive/{HOST}/security/{path.name}")} <= run(logs, clock, store)
     assert local_logs(logs) == []
-    clock.now += 3000 * DAY
-    run(logs, clock, store)
     assert list(store.names("archive/")) == []
+    assert verify(logs, archive=store, host=HOST).problems == []
     with pytest.raises(RestoreError, match="it was deleted on"):
         restorer._manifest.refresh()
         restorer.named([path.name])
+
+
+def test_a_restored_file_that_is_removed_is_no_loss_and_one_that_is_altered_is_seen(logs, clock, store):
+    days_of(logs, clock, store, 2)
+    clock.now += 400 * DAY
+    run(logs, clock, store)
+    restorer = Restorer(logs, store, HOST, clock=clock)
+    first, second = restorer.restore(restorer.between("security", None, None))
+    first.unlink()
+    second.write_bytes(second.read_bytes() + b"x")
+    report = manager(logs, clock, store).enforce_retention_policies()
+    assert [(action.kind, action.file) for action in report.actions] == [("failed", second.name)]
+    assert ("deleted", first.name) in entered(logs)
+    second.unlink()
+    assert run(logs, clock, store) == set()
+    assert verify(logs, archive=store, host=HOST).problems == []
+    assert numbers_in(*archived_logs(store)) == dict.fromkeys(range(20), 1)
+    restorer = Restorer(logs, store, HOST, clock=clock)
+    assert len(list(restorer.restore(restorer.named([first.name])))) == 1  # and back once more
+    assert verify(logs, archive=store, host=HOST).problems == []
+
+
+def test_after_a_loss_only_what_is_not_archived_has_to_come_back(logs, store, capsys, clean_environment, monkeypatch):
+    now = datetime.now(timezone.utc)
+    for number, age in enumerate((400, 40)):
+        write(logs, "security", now - age * DAY, number)
+        clock = Time(now + 2 * number * DAY)
+        assert manager(logs, clock, store).enforce_retention_policies().failures == 0
+        clock.now += DAY
+        assert manager(logs, clock, store).enforce_retention_policies().failures == 0
+    fresh = logs.parent / "fresh"
+    fresh.mkdir()
+    monkeypatch.setenv("LOGBASTION_LOG_DIRECTORY", str(fresh))
+    monkeypatch.setenv("LOGBASTION_ARCHIVE", str(store.root))
+    monkeypatch.setenv("LOGBASTION_ARCHIVE_HOST", HOST)
+    assert main(["restore", "--not-archived"]) == 2
+    assert main(["restore", "x.log", "--not-archived"]) == 2
+    assert main(["restore", "--stream", "security", "--not-archived"]) == 0
+    assert numbers_in(*local_logs(fresh, "security")) == {1: 1}
+    assert main(["restore", "--stream", "security"]) == 0
+    assert numbers_in(*local_logs(fresh, "security")) == {0: 1, 1: 1}
 
 
 def test_what_was_altered_in_the_archive_is_not_restored(logs, clock, store):
