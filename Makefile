@@ -44,10 +44,11 @@ fire-all: venv ## All alerts, from cause to receiver and back, on the running la
 quiet-hour: venv ## Normal traffic on the running lab: no alert may fire. With compressed time; MINUTES=15
 	$(PYTHON) -m lab quiet-hour --minutes $(MINUTES)
 
-test: lint test-unit ## All that CI runs; replaces a running lab and removes it at the end
-	@# The package's tests mostly wait, so they run beside the scenarios.
-	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%) test-package test-pages test-elasticsearch test-playbooks
-	@$(MAKE) --no-print-directory test-stack
+test: venv ## All that CI runs; replaces a running lab and removes it at the end
+	@$(SIDE_BY_SIDE) lint test-unit-stack test-unit-package
+	@$(MAKE) --no-print-directory test-roles
+	@# The main job and what mostly waits leave room for each other.
+	@$(SIDE_BY_SIDE) test-stack test-package test-elasticsearch test-pages test-playbooks
 
 lint: venv ## Style, types, playbooks, roles, generated files
 	ruff check alertmanager elk_templates python_handlers lab tests roles molecule

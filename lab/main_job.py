@@ -30,14 +30,15 @@ def up(number_of_requests: int = REQUESTS) -> None:
     machine.require()
     deployment.make_hosts()
     deployment.deploy()
+    # `increase()` counts from the first sample: an attack before the first scrape of a new target would be no alert.
+    with step("Waiting until Prometheus has scraped every target"):
+        _poll(stack.targets, _all_up, SCRAPED_WITHIN_SECONDS)
     with step(f"Sending {number_of_requests} numbered requests to the example application, with an attack among them"):
         summary = traffic.send(number_of_requests, attack=True)
     console.print(f"    run {summary['run']}: requests {summary['first']} to {summary['last']}", style="dim")
     with step("Waiting until every logged event is stored, every target is up and the test alert is received"):
         counts = _poll(_counts, lambda found: all(each.complete for each in found), STORED_WITHIN_SECONDS)
-        targets = _poll(
-            stack.targets, lambda found: bool(found) and set(found.values()) == {"up"}, SCRAPED_WITHIN_SECONDS
-        )
+        targets = _poll(stack.targets, _all_up, SCRAPED_WITHIN_SECONDS)
         received = _test_alert()
     with step("Looking for the attack: in the store, at the alerts' receiver and on the page of the security log"):
         officer = attack.officer()
@@ -69,6 +70,10 @@ def status() -> None:
 
 def _counts() -> list[stack.StreamCount]:
     return [stack.count(stream) for stream in stack.READER_OF_STREAM]
+
+
+def _all_up(targets: dict[str, str]) -> bool:
+    return bool(targets) and set(targets.values()) == {"up"}
 
 
 def _poll(look: Callable[[], Found], good: Callable[[Found], bool], seconds: float) -> Found:

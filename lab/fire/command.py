@@ -68,18 +68,20 @@ def quiet_hour(minutes: float) -> None:
         with watch.going_on(), compressed_time(configuration), calm_traffic():
             began = time.time()  # what was there before is not about this traffic
             with step(f"{minutes:g} minutes of normal traffic with compressed time"):
-                time.sleep(minutes * 60)
+                while (left := began + minutes * 60 - time.time()) > 0:
+                    time.sleep(min(left, 60))
+                    firing = {each.labels["alertname"] for each in watch.began_between(began, time.time())}
+                    console.print(
+                        f"    {(time.time() - began) / 60:.0f} of {minutes:g} minutes; firing by now: "
+                        f"{', '.join(sorted(firing)) or 'nothing'}",
+                        style="dim",
+                    )
             ended = time.time()
             served = stack.query("sum(django_http_requests_total)")
             targets = stack.targets()
     finally:
         restore()
-    heard = {
-        (each.state, each.labels["alertname"])
-        for state in ("firing", "received")
-        for each in watch.seen(state)
-        if began <= each.when <= ended
-    }
+    heard = {(each.state, each.labels["alertname"]) for each in watch.began_between(began, ended)}
     # Not what the dead man's switch says of the restarts before.
     wrong = [f"{name} was {state}." for state, name in sorted(heard) if name not in {"Watchdog", plan.DEAD_MANS_SWITCH}]
     if not any(each.labels["alertname"] == "Watchdog" for each in watch.seen("received")):

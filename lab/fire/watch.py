@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -22,10 +23,17 @@ class Sight:
     when: float
     state: str
     labels: Mapping[str, str]
+    began: float = 0
+    """When the alert itself began, as Prometheus or Alertmanager says: one that lasts is told again."""
 
     def is_of(self, name: str, labels: Mapping[str, str]) -> bool:
         """Say whether it is the alert of that name with at least these labels."""
         return self.labels.get("alertname") == name and labels.items() <= self.labels.items()
+
+
+def moment(text: str) -> float:
+    """Return a time of RFC 3339, as both write it, in seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 class Watch:
@@ -85,6 +93,13 @@ class Watch:
         with self._lock:
             return [each for each in self._sights if each.state == state]
 
+    def began_between(self, begin: float, end: float) -> list[Sight]:
+        """Return which alerts were firing, or received as such, within a span, leaving out those that lasted from before it."""
+        return [
+            each for state in ("firing", "received") for each in self.seen(state)
+            if begin <= each.began and begin <= each.when <= end
+        ]  # fmt: skip
+
     def _repeat(self, look: Any) -> None:
         while not self._over.is_set():
             # Away for a while is ordinary here: both are restarted, and one is stopped on purpose.
@@ -99,7 +114,7 @@ class Watch:
             labels = frozenset(alert["labels"].items())
             states[labels] = alert["state"]
             if self._states.get(labels) != alert["state"]:
-                self._see(Sight(now, alert["state"], dict(labels)))
+                self._see(Sight(now, alert["state"], dict(labels), moment(alert["activeAt"])))
         self._states = states
 
     def _read(self) -> None:
@@ -107,7 +122,7 @@ class Watch:
         self._received += len(received)
         for alert in received:
             state = "received" if alert["status"] == "firing" else "resolved"
-            self._see(Sight(alert["receivedAt"], state, alert["labels"]))
+            self._see(Sight(alert["receivedAt"], state, alert["labels"], moment(alert["startsAt"])))
 
     def _see(self, sight: Sight) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from lab.fire.compression import (
     seconds,
 )
 from lab.fire.follow import Follower
-from lab.fire.watch import Sight, Watch
+from lab.fire.watch import Sight, Watch, moment
 
 RULES = sorted(plan.RULES.glob("*.yml"))
 DURATION = re.compile(r"\[\d+[smhd]\]|offset \d+[smhd]")
@@ -159,6 +159,27 @@ def test_an_alert_with_other_labels_does_not_count():
     cause = Cause("it happens", (Expected("A", {"job": "django"}),), lambda: noted(notes, watch), within=0.1)
     (result,) = Follower(watch).tracks([[cause]])
     assert result.received is None
+
+
+def test_what_lasts_from_before_does_not_count_when_it_is_told_again():
+    watch, labels = Watch(), {"alertname": "A"}
+    for state, when, began in (
+        ("received", 150, 90),
+        ("firing", 150, 90),
+        ("firing", 90, 90),
+        ("pending", 150, 150),
+        ("received", 250, 150),
+    ):
+        watch._see(Sight(when, state, labels, began))
+    assert watch.began_between(100, 200) == []
+    told = Sight(150, "received", labels, 149.5)
+    watch._see(told)
+    assert watch.began_between(100, 200) == [told]
+
+
+def test_both_programs_times_are_read():
+    nanoseconds, whole = (moment(f"2026-11-27T02:19:57{end}") for end in (".381705067Z", "Z"))
+    assert nanoseconds - whole == pytest.approx(0.381705, abs=1e-5)
 
 
 def test_a_cause_that_cannot_be_made_is_an_error_of_its_alerts_and_the_others_go_on():

@@ -12,8 +12,11 @@ SAMPLES = ROLE.parents[1] / "molecule/kibana/saved_objects"
 SPACE = {"id": "school", "name": "School"}
 
 
-def samples():
-    lines = [line for file in sorted(SAMPLES.glob("*.ndjson")) for line in file.read_text().split("\n") if line]
+BUILT = ROLE.parents[1] / "elk_templates/dashboards/built"
+
+
+def samples(directory=SAMPLES):
+    lines = [line for file in sorted(directory.glob("*.ndjson")) for line in file.read_text().split("\n") if line]
     return [json.loads(line) for line in lines]
 
 
@@ -40,6 +43,22 @@ def test_a_bare_kibana_gets_the_space_and_everything(kibana, stand_in):
     assert stand_in.spaces["school"]["name"] == "School"
     assert sorted(stand_in.objects) == sorted(f"school/{label}" for label in LABELS[1:])
     assert sorted(memory) == sorted(LABELS[1:])
+
+
+def test_the_projects_own_dashboards_are_loaded_once_and_refer_to_what_is_there(kibana, stand_in):
+    """Those of elk_templates/dashboards/built, which the role brings when nothing else is given."""
+    own, memory = samples(BUILT), {}
+    assert len(own) > 8
+    written = bring(kibana, memory, saved_objects=own)["written"]
+    assert sorted(written[1:]) == sorted(f"{thing['type']}:{thing['id']}" for thing in own)
+    for thing in own:
+        stored = stand_in.find("school", f"{thing['type']}:{thing['id']}")
+        assert kibana_content.normal(stored)["attributes"].keys() == kibana_content.normal(thing)["attributes"].keys()
+        for reference in stored["references"]:
+            assert f"school/{reference['type']}:{reference['id']}" in stand_in.objects, (thing["id"], reference)
+    writes = stand_in.writes
+    assert bring(kibana, memory, saved_objects=own)["changed"] is False
+    assert stand_in.writes == writes
 
 
 def test_a_second_run_writes_nothing_although_kibana_has_migrated_a_dashboard(kibana, stand_in):
