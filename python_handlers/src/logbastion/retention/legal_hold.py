@@ -1,4 +1,4 @@
-"""The file ``legal-hold`` of a log directory: streams of which nothing may go."""
+"""Which streams of a log directory nobody may compress, delete or change now."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Final
 from logbastion.streams import STREAMS
 
 LEGAL_HOLD_FILE: Final = "legal-hold"
+"""Names streams, one a line; ``#`` begins a comment."""
 
 
-class LegalHoldError(ValueError):
-    """What is held cannot be understood, so nothing may be touched. The message says why."""
+class LegalHoldError(Exception):
+    """The legal hold cannot be understood, so nothing may be touched; the message is a sentence."""
 
 
 def held_streams(directory: Path) -> set[str]:
-    """Return the streams under legal hold: the lines of the file; ``#`` begins a comment.
+    """Return the streams of a log directory that are under legal hold.
 
     Raises:
-        LegalHoldError: the file cannot be read, or names what is no stream.
+        LegalHoldError: the file cannot be read, or names something that is no stream.
 
     """
     try:
