@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +18,10 @@ from logbastion.shipping.appending import SpoolAppendingHandler
 
 SPOOL_VARIABLE: Final = "LOGBASTION_SPOOL_DIRECTORY"
 LOGGER: Final = "system.log_management"
+_appending: list[SpoolAppendingHandler] = []
 
 
-def log_to(directory: Path) -> None:
+def log_to(directory: Path, loggers: Sequence[str] = (LOGGER,)) -> None:
     """Write what is done to the log itself, where an auditor looks for it (PCI DSS v4.0.1, 10.2.1.6).
 
     Where the application has a spool (``LOGBASTION_SPOOL_DIRECTORY``), each event goes there, too, with the same id:
@@ -28,26 +29,27 @@ def log_to(directory: Path) -> None:
 
     Args:
         directory: of the log files.
+        loggers: names of those whose events are meant; their children's come with them.
 
     Raises:
         CommandError: ``LOGBASTION_ENVIRONMENT`` cannot be used.
 
     """
-    logger, formatter = logging.getLogger(LOGGER), _formatter()
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    if not any(
-        isinstance(handler, StreamFileHandler) and handler.directory == directory for handler in logger.handlers
-    ):
-        _add(StreamFileHandler(directory), formatter)
-    spool = os.environ.get(SPOOL_VARIABLE)
-    if spool and not any(isinstance(handler, SpoolAppendingHandler) for handler in logger.handlers):
-        _add(SpoolAppendingHandler(spool), formatter)
-
-
-def _add(handler: logging.Handler, formatter: EventFormatter) -> None:
-    handler.setFormatter(formatter)
-    logging.getLogger(LOGGER).addHandler(handler)
+    formatter, spool = _formatter(), os.environ.get(SPOOL_VARIABLE)
+    if spool and not _appending:
+        _appending.append(SpoolAppendingHandler(spool))
+        _appending[0].setFormatter(formatter)
+    for name in loggers:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        present = (handler.directory for handler in logger.handlers if isinstance(handler, StreamFileHandler))
+        if directory not in present:
+            handler = StreamFileHandler(directory)
+            handler.setFormatter(formatter)
+            logger.addHandler(handler)
+        for appending in _appending:
+            logger.addHandler(appending)  # once, however often it is called
 
 
 def _formatter() -> EventFormatter:
@@ -61,9 +63,11 @@ def _formatter() -> EventFormatter:
 
 def close_log() -> None:
     """Leave the events in the spool for the application, and say on standard error when they are not there."""
-    logger = logging.getLogger(LOGGER)
-    for handler in [handler for handler in logger.handlers if isinstance(handler, SpoolAppendingHandler)]:
-        logger.removeHandler(handler)
+    while _appending:
+        handler = _appending.pop()
+        for logger in list(logging.Logger.manager.loggerDict.values()):
+            if isinstance(logger, logging.Logger):
+                logger.removeHandler(handler)
         handler.close()
         if handler.dropped:
             reason = handler.reason or "the disk took none"
