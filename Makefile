@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-unit-stack test-unit-package test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents fire fire-all quiet-hour
+.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-unit-stack test-unit-package test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents bench-erasure fire fire-all quiet-hour
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -101,6 +101,7 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	INCIDENT_LINES=20000 $(PACKAGE_TESTS) -k eight_workers
+	ERASURE_KILLS=50 ERASURE_LINES=200000 $(PACKAGE_TESTS) -s -k 'after_a_kill_at_any_point or four_writers_meanwhile'
 	@$(MAKE) --no-print-directory test-archives-long
 	@$(MAKE) --no-print-directory test-alert-mutations
 	@# On a lab of its own, which is gone afterwards.
@@ -158,6 +159,9 @@ bench-detection: venv ## What a failed log-in and a request wait for detection, 
 
 bench-incidents: venv ## What an ordinary line that is no incident costs with 10, 50 and 100 patterns
 	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.incidents
+
+bench-erasure: venv ## One user of ten thousand erased from a million events in files, archive and spool: minutes, memory, everybody else counted (five minutes)
+	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.erasure
 
 build/bench-venv/requirements.txt: python_handlers/benchmarks/requirements.txt
 	/usr/bin/python3 -m venv build/bench-venv

@@ -28,6 +28,7 @@ from logbastion.shipping import ShippingHandler, TcpTransport
 from logbastion.streams import stream_for
 
 if TYPE_CHECKING:
+    from logbastion.erasure.manager import GDPRLogManager
     from logbastion.timed_rotating import CompressedTimedRotatingFileHandler
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ __all__ = [
     "ConfigurationError",
     "CorrelationIdFilter",
     "EventFormatter",
+    "GDPRLogManager",
     "IncidentDetectionHandler",
     "IncidentDetector",
     "LazyLogMessage",
@@ -76,9 +78,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what brings archives and compression with it only for those who use it: two megabytes in every worker."""
+    """Import what brings archives, compression and erasure with it only for those who use it: megabytes in a worker."""
     if name == "CompressedTimedRotatingFileHandler":
         from logbastion.timed_rotating import CompressedTimedRotatingFileHandler  # noqa: PLC0415
 
         return CompressedTimedRotatingFileHandler
+    if name == "GDPRLogManager":
+        from logbastion.erasure.manager import GDPRLogManager  # noqa: PLC0415
+
+        return GDPRLogManager
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

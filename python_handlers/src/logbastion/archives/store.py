@@ -182,6 +182,15 @@ class ArchiveStore(ABC):
         self._remove_older(name)
         return found
 
+    def remove_older(self, name: str) -> None:
+        """Remove all versions of an object but the newest, as :meth:`replace` does; an object of one version stays.
+
+        Raises:
+            LockedError: the store keeps one until a later time.
+
+        """
+        self._remove_older(checked_name(name))
+
     def verify(self, name: str, sha256: str = "", *, progress: Progress = no_progress) -> Archived:
         """Read an object from the archive and compare it with its checksums; return what is there.
 

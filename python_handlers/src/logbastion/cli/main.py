@@ -12,6 +12,9 @@ from logbastion.cli import (
     dead_letters,
     doctor,
     drain,
+    erase_user,
+    erasures,
+    export_user,
     incidents,
     own_events,
     pseudonym_keys,
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_arguments(made)
         made.set_defaults(run=command.run)
-    for area in (doctor, retention, verify, restore):
+    for area in (doctor, retention, verify, restore, erase_user, export_user):
         made = areas.add_parser(
             area.NAME,
             help=area.HELP,
@@ -95,5 +98,6 @@ def _parser() -> argparse.ArgumentParser:
         area.add_arguments(made)
         made.set_defaults(run=area.run)
     pseudonym_keys.add_area(areas, formatter_class=layout)
+    erasures.add_area(areas, epilog=_EXIT_TEXT, formatter_class=layout)
     incidents.add_area(areas, formatter_class=layout)
     return parser

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from logbastion.archives import ArchiveError
 from logbastion.archives.address import VARIABLE
-from logbastion.cli import archives
+from logbastion.cli import archives, erasure
 from logbastion.cli.common import FAILED, OK, USAGE, CommandError, printable, refuse_another_users, size_text
 from logbastion.cli.own_events import log_to
 from logbastion.cli.progress import ProgressLine
+from logbastion.erasure.replaying import replay_in_restored
 from logbastion.retention.locking import DirectoryLockedError
 from logbastion.retention.manifest import BACKUP_PREFIX
-from logbastion.retention.restoring import Copy, RestoreError, Restorer
+from logbastion.retention.restoring import Copy, RestoreError, Restorer, call_after_restore
 from logbastion.streams import STREAMS
 
 NAME: Final = "restore"
@@ -31,7 +32,9 @@ must be allowed to read logs, and you remove it when you are done.
 
 On a new host in place of a lost one, restore first, before the first retention run: the manifest comes from the archive
 with the first restore, or alone with --manifest. With --not-archived only what is among the backups comes
-back: what is in the archive was not on the lost host either. If the host has another name now, say --host."""
+back: what is in the archive was not on the lost host either. If the host has another name now, say --host.
+
+With a --ledger, erasures of people are made again in what was restored, before it is reported as done."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", action="store_true", help="only the manifest, where the directory has none")
     parser.add_argument("--directory", dest="target", metavar="DIRECTORY", help="where to (default: the log directory)")
     archives.add_arguments(parser, log_directory="--log-directory")
+    erasure.add_ledger_arguments(parser)
+    erasure.add_keys_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be restored, and do nothing")
     parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
@@ -76,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         copies = _chosen(restorer, arguments)
         if not arguments.dry_run:
             log_to(directory)
+            _erase_again(arguments, directory)
         restored = _restored(restorer, copies, target, arguments, progress)
     except (RestoreError, ArchiveError, DirectoryLockedError) as error:
         progress.clear()
@@ -88,6 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{'would be ' if arguments.dry_run else ''}{len(restored)} restored.")
     return OK
+
+
+def _erase_again(arguments: argparse.Namespace, directory: Path) -> None:
+    ledger = erasure.ledger_of(arguments)
+    if ledger is not None:
+        erasure.log_to(str(directory))
+        call_after_restore(replay_in_restored(ledger, erasure.keys_of(arguments)))
 
 
 def _chosen(restorer: Restorer, arguments: argparse.Namespace) -> list[Copy]:

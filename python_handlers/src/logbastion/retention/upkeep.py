@@ -259,7 +259,7 @@ def grew_after_rotation(path: Path, state: LogState, local: Entry, now: datetime
     return (
         bool(state.rotated)
         and now - as_time(state.rotated) <= LATE_WRITERS
-        and local.action in (ROTATED, FOUND, SEALED)
+        and local.action in (ROTATED, FOUND, SEALED, AMENDED)
         and not is_compressed(path.name)
         and count_content(path, local.content_bytes).digest.hexdigest() == local.content_sha256
     )

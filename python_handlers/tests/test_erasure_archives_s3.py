@@ -1,0 +1,115 @@
+"""A person goes from an archive in S3, older versions too: versitygw in `make test-long`, else moto, a stand-in."""
+
+import gzip
+import io
+
+import pytest
+import s3_servers
+from erasure_helpers import MARIA, START, erase, hits, lines, manager, matcher, others
+from retention_helpers import DAY, HOST, Time
+from retention_helpers import manager as retention
+
+from logbastion.archives import archive_at
+from logbastion.erasure.archives import Archives
+from logbastion.erasure.files import LogFiles
+from logbastion.erasure.manager import ErasureError
+from logbastion.retention.verification import verify
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def server(certificates, tmp_path_factory):
+    made = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch):
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+def archived(directory, store, nights=(0, 1, 398)):
+    """Three files of each stream: the old ones in the archive, the last among the backups."""
+    clock = Time(START)
+    for night in nights:
+        clock.now = START + night * DAY
+        for stream in ("application", "security"):
+            with (directory / f"{stream}.log").open("ab") as file:
+                file.writelines(lines(range(100 * night, 100 * night + 40), stream, clock.now))
+        clock.now += DAY
+        assert retention(directory, clock, store).enforce_retention_policies().failures == 0
+    return clock
+
+
+def versions(server, bucket):
+    """Return the content of every version of every object."""
+    client = server.client()
+    found = client.list_object_versions(Bucket=bucket).get("Versions", [])
+    return [
+        client.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
+        for one in found
+        if ".log" in one["Key"]
+    ]
+
+
+def content_of(stored):
+    return gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored
+
+
+def test_no_version_of_any_copy_has_the_person_and_the_others_are_all_there(server, tmp_path):
+    client = server.client()
+    client.create_bucket(Bucket="erasing")
+    client.put_bucket_versioning(Bucket="erasing", VersioningConfiguration={"Status": "Enabled"})
+    store = archive_at(server.address("erasing", sse=server.encryption))
+    clock = archived(tmp_path, store)
+    before = [line for one in versions(server, "erasing") for line in others(io.BytesIO(content_of(one)))]
+    assert before
+    report = manager(LogFiles(tmp_path), Archives(store, HOST, tmp_path)).anonymize_user_logs(12, emails=[MARIA])
+    assert report.outcome == "complete"
+    assert report.counts()["archive"]["found"] > 0
+    after = [line for one in versions(server, "erasing") for line in io.BytesIO(content_of(one))]
+    assert not [line for line in after if matcher().in_bytes(line)]
+    assert set(before) <= set(after)
+    assert verify(tmp_path, archive=store, host=HOST).problems == []
+    clock.now += DAY
+    assert retention(tmp_path, clock, store).enforce_retention_policies().failures == 0
+    assert verify(tmp_path, archive=store, host=HOST).problems == []
+
+
+def test_what_an_object_lock_keeps_is_not_said_to_be_gone(server, tmp_path):
+    server.client().create_bucket(Bucket="erasing-locked", ObjectLockEnabledForBucket=True)
+    store = archive_at(server.address("erasing-locked", sse=server.encryption))
+    archived(tmp_path, store)
+    place = Archives(store, HOST, tmp_path)
+    with pytest.raises(ErasureError, match="Run the same again"):
+        manager(place).anonymize_user_logs(12, emails=[MARIA])
+    with pytest.raises(ErasureError):
+        manager(place).anonymize_user_logs(12, emails=[MARIA])
+    assert (tmp_path / "erasure-locked").exists()
+    # What is read from the archive from now on is without the person, all the same.
+    for name in store.names("archive/"):
+        with store.open(name) as stream:
+            assert not any(matcher().in_bytes(line) for line in io.BytesIO(content_of(stream.read())))
+
+
+def test_an_archive_that_is_away_fails_the_run(server, tmp_path):
+    server.client().create_bucket(Bucket="erasing-away")
+    store = archive_at(server.address("erasing-away", sse=server.encryption))
+    archived(tmp_path, store)
+    server.client().delete_objects(
+        Bucket="erasing-away",
+        Delete={
+            "Objects": [
+                {"Key": one["Key"]} for one in server.client().list_objects_v2(Bucket="erasing-away")["Contents"]
+            ]
+        },
+    )
+    server.client().delete_bucket(Bucket="erasing-away")
+    result = erase(Archives(store, HOST, tmp_path))
+    assert result.errors
+    with pytest.raises(Exception, match="erasing-away"):
+        hits(Archives(store, HOST, tmp_path))
