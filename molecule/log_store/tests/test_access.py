@@ -23,7 +23,7 @@ def environment(store):
     return name
 
 
-@pytest.mark.parametrize("user", ["log_writer", *READERS])
+@pytest.mark.parametrize("user", ["log_writer", "log_eraser", *READERS])
 def test_a_wrong_password_is_refused(store, user):
     assert store.call("GET", "/_security/_authenticate", user=user, password="not the password").status_code == 401
     assert store.call("GET", "/_security/_authenticate", user=user).json()["roles"] == [user]
@@ -100,7 +100,7 @@ def test_the_writer_cannot_write_elsewhere(store, index):
     assert store.create(index, document)[0]["status"] == 403
 
 
-@pytest.mark.parametrize("user", ["log_writer", *READERS])
+@pytest.mark.parametrize("user", ["log_writer", "log_eraser", *READERS])
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

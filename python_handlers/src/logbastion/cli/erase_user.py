@@ -23,7 +23,8 @@ NAME: Final = "erase-user"
 HELP: Final = "erase a person from every copy of the logs (GDPR, Art. 17)"
 DESCRIPTION: Final = """\
 Erase a person from every copy of the logs on this host: active, rotated and compressed files, the archive and the
-backups in it, events that wait to be shipped, quarantine, dead letters. Found are the user's id (12, not 123) in fields
+backups in it, events that wait to be shipped, quarantine, dead letters; with --elasticsearch in the five streams there,
+too. Found are the user's id (12, not 123) in fields
 that hold one and in messages, the addresses and identifiers that are given, and the pseudonyms of all of these under
 every key that is still there. Give --email: failed log-ins have the address alone.
 

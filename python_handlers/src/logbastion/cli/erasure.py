@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from logbastion.cli import archives
+from logbastion.cli import archives, erasure_store
 from logbastion.cli.common import FAILED, USAGE, CommandError, refuse_another_users, size_text
 from logbastion.erasure.ledger import DEFAULT_BACKUP_DAYS, VARIABLE, Ledger, LedgerError
 from logbastion.erasure.manager import GDPRLogManager
@@ -94,6 +94,7 @@ def add_keys_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the keys of pseudonyms (default: ${KEYS_VARIABLE})",
     )
+    erasure_store.add_arguments(parser)
 
 
 def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
@@ -177,13 +178,15 @@ def places_of(arguments: argparse.Namespace, *, writes: bool) -> list[Place]:
         if writes:
             refuse_another_users(directory)
     store, host = archives.archive_and_host(arguments)
-    return local_places(
+    found = local_places(
         log_directory=arguments.log_directory,
         spool=arguments.spool,
         archive=store,
         host=host,
         dead_letters=arguments.dead_letters,
     )
+    elasticsearch = erasure_store.place_of(arguments)
+    return found if elasticsearch is None else [*found, elasticsearch]
 
 
 def ledger_of(arguments: argparse.Namespace) -> Ledger | None:
@@ -218,8 +221,8 @@ def manager_of(
     """
     if not places:
         raise CommandError(
-            "no place is named where logs are: give --log-directory, --spool or --dead-letters, or set the "
-            "variables that --help names",
+            "no place is named where logs are: give --log-directory, --spool, --dead-letters or --elasticsearch, or "
+            "set the variables that --help names",
             USAGE,
         )
     keys = keys_of(arguments)

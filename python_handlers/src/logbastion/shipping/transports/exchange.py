@@ -105,8 +105,8 @@ class Exchange:
 
     Args:
         connector: makes connections.
-        path: of all requests.
-        content_type: of all bodies.
+        path: of all requests that do not name another.
+        content_type: of all bodies whose request does not name another.
         credentials: see there.
 
     """
@@ -121,22 +121,41 @@ class Exchange:
         self._http: http.client.HTTPConnection | None = None
         self._early: Exception | None = None
 
-    def request(self, body: bytes, deadline: float) -> Response:
+    def request(
+        self,
+        body: bytes,
+        deadline: float,
+        *,
+        method: str = "POST",
+        path: str | None = None,
+        content_type: str | None = None,
+    ) -> Response:
         """Send a body and wait for the answer.
 
         Args:
-            body: of a POST.
+            body: of the request; may be empty.
             deadline: ``time.monotonic()`` at which it fails.
+            method: of HTTP.
+            path: another one than that of all requests.
+            content_type: another one than that of all bodies.
 
         Raises:
             TransportError: there was none; the connection is broken.
 
         """
-        self.start(body, deadline)
+        self.start(body, deadline, method=method, path=path, content_type=content_type)
         return self.result()
 
-    def start(self, body: bytes, deadline: float) -> None:
-        """Send a body; the answer is to be there at the deadline.
+    def start(
+        self,
+        body: bytes,
+        deadline: float,
+        *,
+        method: str = "POST",
+        path: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        """Send a body; the answer is to be there at the deadline. For the arguments see :meth:`request`.
 
         Raises:
             TransportError: the connection is broken, or there is none.
@@ -150,7 +169,8 @@ class Exchange:
         self._early = None
         connection.deadline = deadline
         try:
-            client.request("POST", self._path, body, self._headers)
+            headers = self._headers if content_type is None else {**self._headers, "Content-Type": content_type}
+            client.request(method, path or self._path, body, headers)
         except _FAILURES as error:
             self._early = error  # it may have answered without reading to the end: 413 does that
 
