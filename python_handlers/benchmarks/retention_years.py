@@ -1,6 +1,6 @@
 """Draws how much room the log files of 2600 simulated days take, in the directory and in the archive.
 
-Run it by ``make retention-picture``; it takes 6 to 8 minutes. The nights are those of ``tests/test_retention_years.py``.
+Run it by ``make retention-picture``; it takes 6 to 8 minutes. The nights: ``tests/test_retention_years.py``.
 """
 
 from __future__ import annotations
