@@ -108,7 +108,7 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	@$(PYTHON) -m lab up && $(PYTHON) -m lab fire && $(PYTHON) -m lab quiet-hour && $(PYTHON) -m lab down
 
 .PHONY: test-archives-long retention-picture
-test-archives-long: venv build/versitygw/versitygw ## Archives on a real S3 server, 2600 simulated nights, 200 000 lines through rotations (some minutes; needs Go 1.25)
+test-archives-long: venv build/versitygw/versitygw ## Archives on a real S3 server, 2600 simulated nights, 200 000 lines through rotations (9 minutes; needs Go 1.25)
 	S3_SERVER=$(CURDIR)/build/versitygw/versitygw $(PACKAGE_TESTS) -k archives_s3
 	RETENTION_DAYS=2600 RETENTION_LINES=200000 $(PACKAGE_TESTS) -o timeout=3600 -k 'simulated_nights or four_writers_lose or four_processes_lose'
 
@@ -133,7 +133,7 @@ dashboards: venv ## Make what Kibana imports (elk_templates/dashboards/built) fr
 
 dashboard-previews: venv ## Draw docs/dashboards/*.png from what the example logs, in a real Elasticsearch (a minute or two)
 	PYTHONPATH=python_handlers/src $(PYTHON) -m tests.dashboards.preview
-retention-picture: venv ## Draw how much room log files take over 2600 simulated days: docs/log-disk-use.svg (some minutes)
+retention-picture: venv ## Draw how much room log files take over 2600 simulated days: docs/log-disk-use.svg (6 to 8 minutes)
 	cd python_handlers && PYTHONPATH=src:tests ../$(PYTHON) -m benchmarks.retention_years --output ../docs/log-disk-use.svg
 
 alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, pages, the dashboard for Grafana, the index of the runbooks

@@ -26,6 +26,7 @@ FEWEST_SNAPSHOTS: Final = 5
 LARGEST_SHARD: Final = "50gb"
 TABLE_BEGIN: Final = "<!-- BEGIN_RETENTION: made from retention.yml by `make retention` -->"
 TABLE_END: Final = "<!-- END_RETENTION -->"
+_OPTIONAL: Final = ("backup_expires_after_days", "identifiers_days", "identifiers_reason")
 _NUMBERS: Final = (
     "retention_days",
     "compression_after_days",
@@ -51,6 +52,8 @@ class RetentionClass:
     rollover_after_days: int
     reason: str
     backup_expires_after_days: int = 0
+    identifiers_days: int = 0
+    identifiers_reason: str = ""
 
     @property
     def policy_name(self) -> str:
@@ -113,9 +116,9 @@ def _read_class(name: str, body: Any) -> RetentionClass:
         raise RetentionError(
             f"{name} has a field {unknown[0]} that nobody reads; the known ones are {', '.join(known)}."
         )
-    if missing := [key for key in known if key not in body and key != "backup_expires_after_days"]:
+    if missing := [key for key in known if key not in body and key not in _OPTIONAL]:
         raise RetentionError(f"{name} lacks {missing[0]}.")
-    for key in (*_NUMBERS, *({"backup_expires_after_days"} & set(body))):
+    for key in (*_NUMBERS, *(key for key in ("backup_expires_after_days", "identifiers_days") if key in body)):
         # `True` is an int, too.
         if type(body[key]) is not int or body[key] < 1:
             raise RetentionError(f"{name}: {key} is {body[key]!r}, but must be a whole number of days, 1 or more.")
@@ -124,7 +127,16 @@ def _read_class(name: str, body: Any) -> RetentionClass:
             raise RetentionError(f"{name}: {key} is {body[key]!r}, but must be one of {', '.join(values)}.")
     if not isinstance(body["reason"], str) or not body["reason"].strip():
         raise RetentionError(f"{name}: reason is empty. Who asks why the events are kept must find an answer.")
+    if ("identifiers_days" in body) != bool(str(body.get("identifiers_reason") or "").strip()):
+        raise RetentionError(
+            f"{name}: identifiers_days and identifiers_reason belong together. Who asks why persons are found for so long must find an answer."
+        )
     found = RetentionClass(name=name, **body)
+    if found.identifiers_days > found.retention_days:
+        raise RetentionError(
+            f"{name}: identifiers_days is {found.identifiers_days}, but events are deleted after {found.retention_days}. Leave it "
+            "out: identifiers then live as long as their events."
+        )
     if complaint := _contradiction(found):
         raise RetentionError(f"{name}: {complaint}")
     return found
@@ -232,6 +244,7 @@ def file_policies(classes: list[RetentionClass]) -> dict[str, dict[str, Any]]:
             "rounding": one.rounding,
             "archive_to_cold_storage_after_days": one.archive_to_cold_storage_after_days,
             "backup_frequency": one.backup_frequency,
+            "identifiers_days": one.identifiers_days,
         }
         for one in classes
     }
@@ -241,8 +254,8 @@ def table(classes: list[RetentionClass]) -> str:
     """Return the table of README.md, in Markdown."""
     lines = [
         "| Stream | Kept for | Rounding | Index until | Warm, cold, deleted after rollover | Backup | Age of an event at its deletion | "
-        "In no index and no snapshot after | Why |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "In no index and no snapshot after | Why | Persons found by pseudonym for |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in classes:
         phases = [
@@ -255,7 +268,8 @@ def table(classes: list[RetentionClass]) -> str:
             backup += f", kept {one.backup_expires_after_days} days"
         lines.append(
             f"| {one.name} | {one.retention_days} days | {one.rounding.replace('_', ' ')} | {one.rollover_after_days} days or {LARGEST_SHARD} "
-            f"| {ages} days | {backup} | {one.minimum_age_days} to {one.maximum_age_days} days | {one.maximum_age_with_backups_days} days | {one.reason} |"
+            f"| {ages} days | {backup} | {one.minimum_age_days} to {one.maximum_age_days} days | {one.maximum_age_with_backups_days} days | {one.reason} "
+            f"| {one.identifiers_days or one.retention_days} days{'. ' * bool(one.identifiers_reason)}{one.identifiers_reason} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from logbastion.retention import LogRetentionManager
 from logbastion.retention.codecs import reading
+from logbastion.retention.manifest import MANIFEST_FILE, Manifest
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, 2, tzinfo=timezone.utc)
@@ -53,3 +54,24 @@ def local_logs(directory: Path, stream: str = "") -> list[Path]:
 
 def archived_logs(store, prefix: str = "archive/") -> list[Path]:
     return [store.root / name for name in store.names(prefix)]
+
+
+def run(logs, clock, store, **options):
+    """Keep to the periods, without a failure, and return what was done."""
+    report = manager(logs, clock, store).enforce_retention_policies(**options)
+    assert report.failures == 0, report.actions
+    return {(action.kind, action.file) for action in report.actions}
+
+
+def entered(logs):
+    """Return what the manifest has, in its order."""
+    entries = map(json.loads, Manifest(logs / MANIFEST_FILE).lines())
+    return [(entry["action"], entry["file"]) for entry in entries]
+
+
+def days_of(logs, clock, store, days, stream="security"):
+    """Log ten numbered events each day at noon and keep to the periods each night."""
+    for day in range(days):
+        write(logs, stream, clock.now + timedelta(hours=10), *range(day * 10, day * 10 + 10))
+        clock.now += DAY
+        run(logs, clock, store)

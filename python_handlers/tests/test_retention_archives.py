@@ -6,15 +6,26 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from prometheus_client import REGISTRY
-from retention_helpers import DAY, HOST, START, Time, archived_logs, content_of, local_logs, manager, numbers_in, write
+from retention_helpers import (
+    DAY,
+    HOST,
+    START,
+    Time,
+    archived_logs,
+    content_of,
+    days_of,
+    local_logs,
+    manager,
+    numbers_in,
+    run,
+    write,
+)
 
 from logbastion.archives import ArchiveError, DirectoryStore, LockedError
 from logbastion.cli import main
 from logbastion.metrics import PrometheusLoggingHandler
 from logbastion.retention import RETENTION_POLICIES, RetentionError
 from logbastion.retention.manifest import MANIFEST_FILE, Manifest
-from logbastion.retention.restoring import RestoreError, Restorer, call_after_restore
-from logbastion.retention.restoring import _after_restore as after_restore
 from logbastion.retention.verification import verify
 
 
@@ -34,20 +45,6 @@ def store(tmp_path):
 @pytest.fixture
 def clock():
     return Time()
-
-
-def run(logs, clock, store, **options):
-    report = manager(logs, clock, store).enforce_retention_policies(**options)
-    assert report.failures == 0, report.actions
-    return {(action.kind, action.file) for action in report.actions}
-
-
-def days_of(logs, clock, store, days, stream="security"):
-    """Log ten numbered events each day at noon and keep to the periods each night."""
-    for day in range(days):
-        write(logs, stream, clock.now + timedelta(hours=10), *range(day * 10, day * 10 + 10))
-        clock.now += DAY
-        run(logs, clock, store)
 
 
 def test_the_policies_of_archives_and_backups_are_the_guides():
@@ -206,108 +203,6 @@ def test_a_store_that_goes_away_at_any_call_loses_nothing_and_deletion_goes_on(l
     assert set(found.values()) == {1}
     assert local_logs(logs, "security") == []
     assert verify(logs, archive=store, host=HOST).problems == []
-
-
-def test_a_new_directory_does_not_begin_anew_under_the_name_of_a_host_that_the_archive_knows(
-    logs, clock, store, tmp_path
-):
-    days_of(logs, clock, store, 3)
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    with pytest.raises(RetentionError, match="restore --manifest"):
-        manager(fresh, clock, store).enforce_retention_policies()
-    assert list(fresh.iterdir()) == []
-
-
-def test_a_lost_host_is_restored_from_its_backups(logs, clock, store, tmp_path):
-    days_of(logs, clock, store, 40)
-    backed_up = {path.name: path.read_bytes() for path in local_logs(logs)}
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    restorer = Restorer(fresh, store, HOST, clock=clock)
-    assert restorer.bring_manifest() > 40
-    called = []
-    call_after_restore(lambda directory, paths: called.append((directory, len(paths))))
-    try:
-        paths = list(restorer.restore(restorer.between("security", None, None)))
-    finally:
-        after_restore.clear()
-    assert called == [(fresh, len(paths))]
-    # The file of the last night is the one that no backup has yet.
-    assert len(paths) == len(backed_up) - 1
-    assert all(path.read_bytes() == backed_up[path.name] for path in paths)
-    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o640}
-    assert numbers_in(*paths) == dict.fromkeys(range(390), 1)
-    (problem,) = verify(fresh, archive=store, host=HOST).problems
-    assert problem.kind == "missing"
-    lost = problem.name
-    report = manager(fresh, clock, store).enforce_retention_policies()
-    assert [action.file for action in report.actions if action.kind == "failed"] == [lost]
-    manager(fresh, clock, store).accept_loss(lost, "the host's disk was lost")
-    run(fresh, clock, store)
-    assert verify(fresh, archive=store, host=HOST).problems == []
-    with pytest.raises(RetentionError, match="is not missing"):
-        manager(fresh, clock, store).accept_loss(paths[0].name, "no")
-
-
-def test_an_archived_file_comes_back_whole_and_goes_again(logs, clock, store, tmp_path):
-    days_of(logs, clock, store, 2)
-    clock.now += 400 * DAY
-    run(logs, clock, store)
-    run(logs, clock, store)
-    assert local_logs(logs) == []
-    restorer = Restorer(logs, store, HOST, clock=clock)
-    elsewhere = tmp_path / "case-4711"
-    elsewhere.mkdir()
-    copies = restorer.between("security", START + DAY, START + 3 * DAY)
-    assert [copy.entry.file for copy in copies] == ["security.log.20260103T020000Z.gz"]
-    (path,) = restorer.restore(copies, elsewhere)
-    assert numbers_in(path) == dict.fromkeys(range(10, 20), 1)
-    with pytest.raises(RestoreError, match="nothing is overwritten"):
-        list(restorer.restore(copies, elsewhere))
-    assert run(logs, clock, store) == set()
-    (path,) = restorer.restore(restorer.named(["security.log.20260103T020000Z"]))
-    assert path.parent == logs
-    assert verify(logs, archive=store, host=HOST).problems == []
-    assert run(logs, clock, store) == {("archived", path.name)}
-    assert local_logs(logs) == []
-    clock.now += 3000 * DAY
-    run(logs, clock, store)
-    assert list(store.names("archive/")) == []
-    with pytest.raises(RestoreError, match="it was deleted on"):
-        restorer._manifest.refresh()
-        restorer.named([path.name])
-
-
-def test_what_was_altered_in_the_archive_is_not_restored(logs, clock, store):
-    days_of(logs, clock, store, 1)
-    clock.now += 400 * DAY
-    run(logs, clock, store)
-    (copy,) = archived_logs(store)
-    copy.write_bytes(copy.read_bytes()[:-3] + b"abc")
-    restorer = Restorer(logs, store, HOST, clock=clock)
-    with pytest.raises(RestoreError, match="was altered, and is not restored"):
-        list(restorer.restore(restorer.named(["security.log.20260102T020000Z"])))
-    assert local_logs(logs) == []
-    assert not list(logs.glob(".*partial"))
-
-
-def test_a_failing_erasure_after_a_restore_is_a_failure(logs, clock, store, tmp_path):
-    days_of(logs, clock, store, 1)
-    clock.now += 400 * DAY
-    run(logs, clock, store)
-
-    def erase(directory, paths):
-        raise RestoreError("the erasures could not be made again; run them by hand")
-
-    call_after_restore(erase)
-    call_after_restore(erase)
-    try:
-        restorer = Restorer(logs, store, HOST, clock=clock)
-        with pytest.raises(RestoreError, match="by hand"):
-            list(restorer.restore(restorer.named(["security.log.20260102T020000Z"])))
-    finally:
-        after_restore.clear()
 
 
 def published(name):

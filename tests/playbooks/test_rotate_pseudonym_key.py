@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -16,7 +17,10 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
-TODAY = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
+TODAY_DATE = datetime.datetime.now(datetime.UTC).date()
+TODAY, DATE = TODAY_DATE.strftime("%Y%m%d"), TODAY_DATE.isoformat()
+NOTE = re.compile(r"# [a-z0-9-]+: (not used since|destroyed) [0-9-]{10}")
+DAY = datetime.timedelta(days=1)
 OLD = "k0123456789 " + "0123456789abcdef" * 4
 OTHER = "20250101 " + "fedcba9876543210" * 4
 
@@ -31,6 +35,7 @@ class Site:
         hosts = {}
         for name in ("app1", "app2"):
             (directory / name / "logging").mkdir(parents=True)
+            (directory / name / "log").mkdir()
             hosts[name] = None
         self.inventory.write_text(yaml.safe_dump({"django_application": {"hosts": hosts}}))
 
@@ -38,7 +43,13 @@ class Site:
         return self.directory / host / "logging/pseudonym-keys"
 
     def lines(self, host: str) -> list[str]:
-        return self.file(host).read_text().splitlines()
+        return [line for line in self.file(host).read_text().splitlines() if not NOTE.fullmatch(line)]
+
+    def notes(self, host: str) -> list[str]:
+        return [line for line in self.file(host).read_text().splitlines() if NOTE.fullmatch(line)]
+
+    def hold(self, host: str, text: str) -> None:
+        (self.directory / host / "log/legal-hold").write_text(text)
 
     @property
     def kept(self) -> Path:
@@ -55,6 +66,7 @@ class Site:
             "django_logging_application": "school",
             "__django_logging_etc": f"{self.directory}/{{{{ inventory_hostname }}}}",
             "django_logging_group": "root",
+            "django_logging_log_directory": f"{self.directory}/{{{{ inventory_hostname }}}}/log",
             "logbastion_secrets_directory": str(self.secrets),
         }
         command = [
@@ -107,8 +119,9 @@ def test_all_hosts_get_one_new_key_once_and_nothing_is_shown(site):
     assert re.fullmatch(TODAY + " [0-9a-f]{64}", new)
     assert first == ["# ours", OLD, OTHER, new]
     assert second == [OLD, OTHER, new]
-    assert site.kept.read_text().splitlines()[-1] == new
-    assert set(site.kept.read_text().splitlines()) == {OLD, OTHER, new}
+    notes = [f"# 20250101: not used since {DATE}", f"# k0123456789: not used since {DATE}"]
+    assert site.notes("app1") == site.notes("app2") == notes
+    assert site.kept.read_text().splitlines() == [OLD, OTHER, new, *notes]
     assert stat.S_IMODE(site.kept.stat().st_mode) == 0o600
     assert stat.S_IMODE(site.file("app1").stat().st_mode) == 0o640
     assert [line for line in (OLD, OTHER, new) if key_of(line) in output] == []
@@ -124,6 +137,58 @@ def test_all_hosts_get_one_new_key_once_and_nothing_is_shown(site):
     code, output = site.run()
     assert code == 0, output
     assert site.lines("app2") == second
+    assert site.notes("app2") == notes
+
+
+def test_each_month_has_a_key_and_those_whose_time_is_over_are_destroyed_everywhere(site):
+    """The longest identifiers_days of retention.yml is 1095; destroyed by hand on one host is destroyed on all."""
+    older = f"20200101 {'89' * 4}{'0123456789abcdef' * 3}12345678"
+    by_hand = f"20240601 {'0f1e2d3c4b5a6978' * 4}"
+    over, not_over = TODAY_DATE - 1096 * DAY, TODAY_DATE - 1095 * DAY
+    notes = [f"# 20200101: not used since {over}", f"# k0123456789: not used since {not_over}"]
+    site.write("app1", OLD, older, OTHER, *notes, f"# 20240601: destroyed {DATE}")
+    site.write("app2", older, OLD, by_hand, OTHER)
+    site.hold("app2", "# nothing is held\nsecurity\n")
+    code, output = site.run("-e", "django_logging_pseudonym_key_max_days=100000")
+    assert code == 0, output
+    assert "It is of an earlier month, so a new one is due." in output
+    assert "20200101: 1095 days have passed since the last event. A legal hold on a host keeps the keys" in output
+    new = site.lines("app1")[-1]
+    assert new.startswith(TODAY)
+    assert site.lines("app1") == [OLD, older, OTHER, new]
+    assert set(site.lines("app2")) == {OLD, older, OTHER, new}
+    assert by_hand.split()[1] not in site.kept.read_text()
+
+    site.hold("app2", "# nothing is held\n")
+    code, output = site.run()
+    assert code == 0, output
+    assert "They are destroyed: their pseudonyms say nothing of a person any more." in output
+    assert "A new one is due next month" in output
+    for file in (site.kept, site.file("app1"), site.file("app2")):
+        text = file.read_text()
+        assert [line.split()[1] for line in (older, by_hand) if line.split()[1] in text] == []
+        assert OLD in text
+        assert text.splitlines()[-2:] == [f"# 20200101: destroyed {DATE}", f"# 20240601: destroyed {DATE}"]
+    assert [line for line in (OLD, older, by_hand, OTHER, new) if key_of(line) in output] == []
+    site.write("app1", *site.lines("app1"), older)  # somebody brings a backup back
+    code, output = site.run()
+    assert code == 0, output
+    assert older.split()[1] not in site.file("app1").read_text() + site.kept.read_text()
+
+
+def test_the_first_key_is_destroyed_where_it_was_made_too(site):
+    secret = "fedcba9876543210" * 4
+    key_id = f"k{hashlib.sha256(secret.encode()).hexdigest()[:10]}"
+    made = site.secrets / "passwords/pseudonym_key_school"
+    made.parent.mkdir(parents=True, mode=0o700)
+    made.write_text(f"{secret}\n")
+    note = f"# {key_id}: not used since {TODAY_DATE - 2000 * DAY}"
+    for host in ("app1", "app2"):
+        site.write(host, f"{key_id} {secret}", f"{TODAY} {'0f1e2d3c4b5a6978' * 4}", note)
+    code, output = site.run()
+    assert code == 0, output
+    assert not made.exists()
+    assert [path for path in site.directory.rglob("*") if path.is_file() and secret in path.read_text()] == []
 
 
 def test_what_cannot_be_right_is_refused_before_anything_is_changed(site):

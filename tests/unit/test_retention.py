@@ -130,6 +130,16 @@ def changed(name: str = "application", **changes) -> str:
         (changed(retention_days=30), "compression (7), cold storage (30) and deletion (30) must follow"),
         (changed(backup_frequency="none"), "backup_expires_after_days is given, but backup_frequency is none"),
         (changed(backup_expires_after_days=13), "taken every 7 days and expires after 13. Give at least 14"),
+        (
+            changed(identifiers_days=91, identifiers_reason="claims"),
+            "identifiers_days is 91, but events are deleted after 90",
+        ),
+        (changed(identifiers_days=30), "identifiers_days and identifiers_reason belong together"),
+        (changed(identifiers_reason="claims"), "identifiers_days and identifiers_reason belong together"),
+        (
+            changed(identifiers_days=0, identifiers_reason="claims"),
+            "identifiers_days is 0, but must be a whole number of days",
+        ),
         (changed(backup_expires_after_days=None), "expires after no time given. Give at least 14"),
     ],
 )

@@ -32,6 +32,21 @@ def test_event_arrives_under_the_configured_names(service, inventory_name, wait_
     assert service.file("/srv/received.sender").content_string == f"{inventory_name}.log-shipper"
 
 
+def test_what_the_nightly_run_logs_is_shipped_by_the_application(service, wait_for):
+    service.check_output("systemctl start django-app-log-retention.service")
+
+    def shipped():
+        found = [event for event in events(service) if "Retention policy enforced for" in event["message"]]
+        return found if len(found) >= len(("security", "audit", "application", "performance", "debug")) else []
+
+    found = wait_for("the five events of the run", shipped)
+    assert {(event["logger"], event["service"]["environment"]) for event in found} == {
+        ("system.log_management", "molecule")
+    }
+    ids = [event["event"]["id"] for event in found]
+    assert len(ids) == len(set(ids))
+
+
 def test_log_files_belong_to_the_readers_group(service):
     names = service.file("/var/log/django-app").listdir()
     assert "application.log" in names

@@ -1,8 +1,9 @@
 """The file with the keys of pseudonyms: reading it, and adding a key to it.
 
 One key a line, ``<key id> <64 hexadecimal digits>``; the newest stands last and is the one that is used. Older ones
-stay in the file for as long as events that were made with them are kept: without them a person's events cannot be found
-for erasure. Empty lines and lines that begin with ``#`` are skipped.
+stay in the file for as long as a person's events shall be found by their pseudonyms, for erasure too; when that time is
+over they are destroyed (:mod:`logbastion.pseudonym_key_months`). Empty lines and lines that begin with ``#`` are no
+keys; some of these note what is known of keys (:mod:`logbastion.pseudonym_key_notes`).
 
 The keys are in a file and not in the environment, because an environment is shown by ``/proc/<pid>/environ``, process
 managers, error pages and crash reports. Of this module's errors none quotes a line of the file, and no function raises
@@ -11,17 +12,24 @@ while a key is among its local variables: collectors of errors show those.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import errno
-import fcntl
 import hmac
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
-from typing import Final, NoReturn
+from collections.abc import Callable
+from typing import Final, NamedTuple, NoReturn
+
+from logbastion.pseudonym_key_notes import (
+    KeyNotes,
+    destroyed_note,
+    take_note,
+    unused_note,
+    without_key,
+    without_notes_of,
+)
+from logbastion.pseudonym_key_writing import MAX_FILE_BYTES, alone_with, rewritten
 
 KEY_BYTES: Final = 32
 """As many as SHA-256 puts out: the least that RFC 2104, 3 recommends."""
@@ -29,7 +37,6 @@ MAX_KEY_ID: Final = 12
 """Short enough that no key id can be mistaken for a card number."""
 _KEY_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?")
 _HEX: Final = re.compile(rb"[0-9a-fA-F]{64}")
-_MAX_FILE_BYTES: Final = 65_536
 _FEWEST_BYTE_VALUES: Final = 8  # 32 random bytes have about 30 different values; fewer than 8 is a placeholder
 _FORBIDDEN_MODE: Final = 0o037
 
@@ -98,10 +105,39 @@ def read_keys(path: str | os.PathLike[str]) -> tuple[PseudonymKey, ...]:
             or written by others than its owner, or a line has another form.
 
     """
-    keys, problem = _load(path)
+    return read_key_file(path).keys
+
+
+class KeyFile(NamedTuple):
+    """What is in a file of keys.
+
+    Args:
+        keys: the newest last; at least one.
+        notes: on these and on destroyed ones.
+
+    """
+
+    keys: tuple[PseudonymKey, ...]
+    notes: KeyNotes
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys, the newest last."""
+        return tuple(key.key_id for key in self.keys)
+
+
+def read_key_file(path: str | os.PathLike[str]) -> KeyFile:
+    """Return the keys of a file and the notes on them.
+
+    Raises:
+        PseudonymKeyError: see :func:`read_keys`.
+
+    """
+    notes = KeyNotes({}, {})
+    keys, problem = _load(path, notes)
     if problem:
         raise PseudonymKeyError(problem)
-    return keys
+    return KeyFile(keys, notes)
 
 
 def new_key_line(key_id: str | None = None) -> str:
@@ -126,89 +162,118 @@ def add_key(path: str | os.PathLike[str], key_id: str | None = None) -> str:
     A file that is not there is made, with mode 0600. One that is there is replaced in one step by a copy with the new
     line, which is on the disk before it has the name; who reads meanwhile sees the old file or the new one. The copy
     has mode 0600 until it is complete, and then owner, group and mode of the old one, because the application has to
-    read it. Two calls at once wait for each other.
+    read it. Two calls at once wait for each other. Of the key that was used until now it is noted that it is not any
+    more.
 
     Args:
         path: the file; a symbolic link is followed, and stays.
         key_id: see :class:`PseudonymKey`; by default today's date in UTC, with ``-2`` and so on when that is taken.
 
     Raises:
-        PseudonymKeyError: the file cannot be used (see :func:`read_keys`), or the id is taken or has another form.
+        PseudonymKeyError: the file cannot be used (see :func:`read_keys`), or the id is taken, was that of a destroyed
+            key, or has another form.
         OSError: the directory cannot be written, or the old owner cannot be given. The old file is as it was.
 
     """
     if key_id is not None:
         checked_key_id(key_id)
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+
+    def decide(found: KeyFile | None) -> KeyChanges:
+        return KeyChanges(add=key_id or free_key_id(found, today))
+
+    return change_keys(path, decide, today).add
+
+
+class KeyChanges(NamedTuple):
+    """What shall be changed in a file of keys, all in one step.
+
+    Args:
+        add: id of a new key, empty for none.
+        unused: ids of keys of which it shall be noted that they are not used any more.
+        destroy: ids of keys that shall be destroyed.
+
+    """
+
+    add: str = ""
+    unused: tuple[str, ...] = ()
+    destroy: tuple[str, ...] = ()
+
+
+def change_keys(
+    path: str | os.PathLike[str], decide: Callable[[KeyFile | None], KeyChanges], today: datetime.date
+) -> KeyChanges:
+    """Change a file of keys as :func:`add_key` does: alone, in one step, owner, group and mode kept.
+
+    Args:
+        path: the file; a symbolic link is followed, and stays. One that is not there can only get a key.
+        decide: is given what is in the file, None when there is no file, and says what shall be changed.
+        today: in UTC, for the notes.
+
+    Returns:
+        What was changed.
+
+    Raises:
+        PseudonymKeyError: the file cannot be used, the id of the new key is taken, a key is not there, or it is the
+            one that is used and no new one is added. Nothing was changed.
+        OSError: see :func:`add_key`. Nothing was changed.
+        Exception: what ``decide`` raises. Nothing was changed.
+
+    """
     target = os.path.realpath(path)
-    with _locked(os.path.dirname(target)):
+    with alone_with(target):
         exists = os.path.lexists(target)
-        taken = {key.key_id for key in read_keys(target)} if exists else set()
-        chosen = key_id if key_id is not None else _free_id(taken)
-        if chosen in taken:
-            raise PseudonymKeyError(f"The key id {chosen} is in {target} already: choose another one.")
-        failure = _replace(target, chosen, exists)
+        found = read_key_file(target) if exists else None
+        changes = decide(found)
+        _check_changes(changes, found, target)
+        failure = None
+        if changes != KeyChanges():
+            failure = rewritten(target, exists, lambda content: _changed(content, changes, found, today))
     if failure is not None:
         raise failure
-    return chosen
+    return changes
+
+
+def _check_changes(changes: KeyChanges, found: KeyFile | None, target: str) -> None:
+    ids = found.key_ids if found is not None else ()
+    gone = found.notes.destroyed if found is not None else {}
+    if changes.add in ids or changes.add in gone:
+        which = "was that of a key that was destroyed" if changes.add in gone else f"is in {target} already"
+        raise PseudonymKeyError(f"The key id {changes.add} {which}: choose another one.")
+    if absent := [key_id for key_id in (*changes.unused, *changes.destroy) if key_id not in ids]:
+        raise PseudonymKeyError(f"There is no key {absent[0]} in {target}: its keys are {', '.join(ids) or 'none'}.")
+    if not changes.add and ids and ids[-1] in changes.destroy:
+        raise PseudonymKeyError(
+            f"The key {ids[-1]} is the one that is used: make a new one first (logbastion keys make --another)."
+        )
+
+
+def _changed(content: bytes, changes: KeyChanges, found: KeyFile | None, today: datetime.date) -> bytes:
+    """Return the new content. Raises nothing: the keys are in this frame."""
+    unused = set(changes.unused)
+    if changes.add:
+        content += new_key_line(changes.add).encode() + b"\n"
+        if found is not None:
+            unused.add(found.key_ids[-1])
+    for key_id in sorted(unused - set(changes.destroy)):
+        content = without_notes_of(content, key_id) + unused_note(key_id, today)
+    for key_id in changes.destroy:
+        content = without_key(content, key_id) + destroyed_note(key_id, today)
+    return content
+
+
+def free_key_id(found: KeyFile | None, today: datetime.date) -> str:
+    """Return an id for a new key: the day, as ``20261201``, with ``-2`` and so on when that is or was another one's."""
+    taken = {*found.key_ids, *found.notes.destroyed} if found is not None else set()
+    day = today.strftime("%Y%m%d")
+    return next(name for name in (day, *(f"{day}-{n}" for n in range(2, 1000))) if name not in taken)
 
 
 def _today() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d")
 
 
-def _free_id(taken: set[str]) -> str:
-    today = _today()
-    return next(name for name in (today, *(f"{today}-{n}" for n in range(2, 1000))) if name not in taken)
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace(target: str, key_id: str, exists: bool) -> OSError | None:
-    """Write the new file; return what went wrong instead of raising it, because the keys are in this frame."""
-    copy = f"{target}.{secrets.token_hex(8)}.new"
-    descriptor = -1
-    try:
-        descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        os.fchmod(descriptor, 0o600)
-        content = b""
-        if exists:
-            with open(target, "rb", buffering=0) as old:
-                content = old.read(_MAX_FILE_BYTES + 1)
-                before = os.fstat(old.fileno())
-        if content and not content.endswith(b"\n"):
-            content += b"\n"
-        content += new_key_line(key_id).encode() + b"\n"
-        if len(content) > _MAX_FILE_BYTES:
-            raise OSError(errno.EFBIG, "The file of keys would become too large", target)
-        while content:
-            content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-        if exists:
-            now = os.fstat(descriptor)
-            if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
-                os.fchown(descriptor, before.st_uid, before.st_gid)
-            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
-        os.rename(copy, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(copy)
-        return OSError(error.errno, error.strerror, target)  # a new one: the old one's traceback holds this frame
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-    return None
-
-
-def _load(path: str | os.PathLike[str]) -> tuple[tuple[PseudonymKey, ...], str | None]:
+def _load(path: str | os.PathLike[str], notes: KeyNotes) -> tuple[tuple[PseudonymKey, ...], str | None]:
     """Return the keys, or the sentence that says why there are none. Raises nothing: the keys are in this frame."""
     try:
         named = os.fspath(path)
@@ -225,7 +290,7 @@ def _load(path: str | os.PathLike[str]) -> tuple[tuple[PseudonymKey, ...], str |
         return (), f"{where} cannot be opened by this user (uid {os.geteuid()}): {error.strerror}."
     except (TypeError, ValueError):
         return (), "The path of the file of pseudonym keys is no path."
-    buffer = bytearray(_MAX_FILE_BYTES + 1)
+    buffer = bytearray(MAX_FILE_BYTES + 1)
     try:
         problem = _problem_of(os.fstat(descriptor), where)
         if problem:
@@ -233,7 +298,7 @@ def _load(path: str | os.PathLike[str]) -> tuple[tuple[PseudonymKey, ...], str |
         length = 0
         while count := os.readv(descriptor, [memoryview(buffer)[length:]]):
             length += count
-        return _parsed(buffer, length, where)
+        return _parsed(buffer, length, where, notes)
     except OSError as error:
         return (), f"{where} cannot be read: {error.strerror}."
     finally:
@@ -254,9 +319,9 @@ def _problem_of(status: os.stat_result, where: str) -> str | None:
     return None
 
 
-def _parsed(buffer: bytearray, length: int, where: str) -> tuple[tuple[PseudonymKey, ...], str | None]:
-    if length > _MAX_FILE_BYTES:
-        return (), f"{where} has more than {_MAX_FILE_BYTES} bytes: that is no file of keys."
+def _parsed(buffer: bytearray, length: int, where: str, notes: KeyNotes) -> tuple[tuple[PseudonymKey, ...], str | None]:
+    if length > MAX_FILE_BYTES:
+        return (), f"{where} has more than {MAX_FILE_BYTES} bytes: that is no file of keys."
     keys: dict[str, PseudonymKey] = {}
     begin, number = 0, 0
     while begin < length:
@@ -265,6 +330,7 @@ def _parsed(buffer: bytearray, length: int, where: str) -> tuple[tuple[Pseudonym
         end = found if found >= 0 else length
         line = buffer[begin:end]
         begin = end + 1
+        take_note(line, notes)
         key, problem = _parsed_line(line)
         _wipe(line)
         if problem:

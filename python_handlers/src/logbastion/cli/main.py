@@ -16,6 +16,8 @@ from logbastion.cli import (
     erasures,
     export_user,
     incidents,
+    own_events,
+    pseudonym_keys,
     restore,
     retention,
     status,
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"logbastion: {error}", file=sys.stderr)
         return FAILED
+    finally:
+        own_events.close_log()
     return code
 
 
@@ -93,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         area.add_arguments(made)
         made.set_defaults(run=area.run)
+    pseudonym_keys.add_area(areas, formatter_class=layout)
     erasures.add_area(areas, epilog=_EXIT_TEXT, formatter_class=layout)
     incidents.add_area(areas, formatter_class=layout)
     return parser

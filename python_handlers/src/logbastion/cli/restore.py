@@ -12,10 +12,11 @@ from logbastion.archives import ArchiveError
 from logbastion.archives.address import VARIABLE
 from logbastion.cli import archives, erasure
 from logbastion.cli.common import FAILED, OK, USAGE, CommandError, printable, refuse_another_users, size_text
+from logbastion.cli.own_events import log_to
 from logbastion.cli.progress import ProgressLine
-from logbastion.cli.retention import log_to
 from logbastion.erasure.replaying import replay_in_restored
 from logbastion.retention.locking import DirectoryLockedError
+from logbastion.retention.manifest import BACKUP_PREFIX
 from logbastion.retention.restoring import Copy, RestoreError, Restorer, call_after_restore
 from logbastion.streams import STREAMS
 
@@ -25,12 +26,13 @@ DESCRIPTION: Final = """\
 Get rotated log files back from the archive and the backups, by name or by stream and time. Each is compared with its
 checksum in the manifest before it has its name; nothing is overwritten; each is entered into the manifest.
 
-In the log directory the files are treated like all others: what belongs to the archive by its age goes back there with
-the next retention run. To look into old files, give another --directory; whoever reads it must be allowed to read logs,
-and you remove it when you are done.
+In the log directory a file from the archive stays until its period is over, as its copy in the archive does; remove it
+earlier when you need its room, the archive keeps it. To look into old files, give another --directory; whoever reads it
+must be allowed to read logs, and you remove it when you are done.
 
 On a new host in place of a lost one, restore first, before the first retention run: the manifest comes from the archive
-with the first restore, or alone with --manifest. If the host has another name now, say --host.
+with the first restore, or alone with --manifest. With --not-archived only what is among the backups comes
+back: what is in the archive was not on the lost host either. If the host has another name now, say --host.
 
 With a --ledger, erasures of people are made again in what was restored, before it is reported as done."""
 
@@ -41,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", choices=STREAMS, help="all files of a stream instead")
     parser.add_argument("--from", dest="first", type=_moment, metavar="TIME", help="with records of this day or later")
     parser.add_argument("--to", dest="last", type=_end, metavar="TIME", help="with records of this day or earlier")
+    parser.add_argument(
+        "--not-archived", action="store_true", help="with --stream: only files that the archive has not"
+    )
     parser.add_argument("--manifest", action="store_true", help="only the manifest, where the directory has none")
     parser.add_argument("--directory", dest="target", metavar="DIRECTORY", help="where to (default: the log directory)")
     archives.add_arguments(parser, log_directory="--log-directory")
@@ -59,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if bool(arguments.names) + bool(arguments.stream) + arguments.manifest != 1:
         raise CommandError("say what to restore: names of files, or --stream, or --manifest", USAGE)
+    if arguments.not_archived and not arguments.stream:
+        raise CommandError("--not-archived chooses among the files of a --stream: name one", USAGE)
     directory = archives.checked_log_directory(arguments)
     refuse_another_users(str(directory))
     target = Path(arguments.target).absolute() if arguments.target else None
@@ -102,6 +109,8 @@ def _chosen(restorer: Restorer, arguments: argparse.Namespace) -> list[Copy]:
     if arguments.names:
         return restorer.named(arguments.names)
     found = restorer.between(arguments.stream, arguments.first, arguments.last)
+    if arguments.not_archived:
+        found = [copy for copy in found if copy.entry.archive.startswith(BACKUP_PREFIX)]
     return [copy for copy in found if not copy.is_here or arguments.target]
 
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-from pathlib import Path
 from typing import Final
 
 from logbastion.archives import ArchiveError
 from logbastion.cli import archives
 from logbastion.cli.common import ATTENTION, FAILED, OK, USAGE, CommandError, printable, refuse_another_users, size_text
+from logbastion.cli.key_months import keep_key_months
+from logbastion.cli.own_events import log_to
 from logbastion.cli.progress import ProgressLine
-from logbastion.files import StreamFileHandler
 from logbastion.retention import Action, LogRetentionManager, RetentionError, RetentionReport
 from logbastion.retention.manager import DIRECTORY_VARIABLE
-from logbastion.retention.report import ARCHIVED, BACKED_UP, COMPRESSED, DELETED, HELD, LOCKED, ROTATED, UNKNOWN
+from logbastion.retention.report import (
+    ARCHIVED,
+    BACKED_UP,
+    COMPRESSED,
+    DELETED,
+    DESTROYED,
+    HELD,
+    LOCKED,
+    MADE,
+    ROTATED,
+    UNKNOWN,
+)
 
 NAME: Final = "retention"
 HELP: Final = "rotate, compress, archive and delete log files by their retention periods"
@@ -28,9 +38,10 @@ until then have a backup there (daily or weekly; debug none). A copy is read bac
 
 The times in the events decide, not those of the files. Other files, links and files without events are left alone and
 named. Streams in the file `legal-hold` of the directory, one a line, are neither compressed nor deleted. What was done
-is an event of the stream audit, and an entry in manifest.jsonl, which `logbastion verify` compares with the files."""
+is an event of the stream audit, and an entry in manifest.jsonl, which `logbastion verify` compares with the files.
 
-_LOGGER: Final = "system.log_management"
+With a file of pseudonym keys and LOGBASTION_PSEUDONYM_KEY_MONTHS=yes it also makes each month's key and destroys those
+whose time is over; without, it names those that are due."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,22 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
             print(printable(f"{arguments.accept_loss} is entered as lost."))
             return OK
         report = manager.enforce_retention_policies(dry_run=arguments.dry_run)
+        keep_key_months(manager.directory, report, show)
     except (RetentionError, ArchiveError) as error:
         raise CommandError(str(error), FAILED) from error
     progress.clear()
     print(json.dumps(report.as_json()) if arguments.json else _summary(report))
     return ATTENTION if report.failures else OK
-
-
-def log_to(directory: Path) -> None:
-    """Write what is done to the log itself, where an auditor looks for it (PCI DSS v4.0.1, 10.2.1.6)."""
-    logger = logging.getLogger(_LOGGER)
-    if not any(
-        isinstance(handler, StreamFileHandler) and handler.directory == directory for handler in logger.handlers
-    ):
-        logger.addHandler(StreamFileHandler(directory))
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
 
 
 def _print(action: Action) -> None:
@@ -100,4 +101,5 @@ def _summary(report: RetentionReport) -> str:
     kinds = [ROTATED, COMPRESSED, *(kind for kind in (ARCHIVED, BACKED_UP, LOCKED) if report.count(kind)), DELETED]
     parts = [f"{report.count(kind)} {kind}" for kind in kinds]
     text = f"{would}{', '.join(parts)}; {report.count(HELD)} held, {report.count(UNKNOWN)} unknown and left alone"
-    return f"{text}, {report.failures} failed."
+    keys = report.count(MADE) + report.count(DESTROYED)
+    return f"{text}, {report.failures} failed{f'; {keys} pseudonym keys made or destroyed' * bool(keys)}."

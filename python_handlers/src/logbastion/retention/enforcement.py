@@ -154,8 +154,11 @@ class ClassEnforcement:
         return local.facts, local.facts.span
 
     def _copy_outside(self, path: Path, facts: Facts | None, span: Span, age: timedelta) -> None:
-        """Archive the file or back it up, when there is an archive and it is time."""
-        if self._upkeep.store is None or self._report.archive_away:
+        """Archive the file or back it up, when there is an archive and it is time.
+
+        One that was restored from the archive is there already: it stays in the directory until its time is up.
+        """
+        if self._upkeep.store is None or self._report.archive_away or self._is_restored(path):
             return
         size, days = os.stat(path, follow_symlinks=False).st_size, self._policy.archive_to_cold_storage_after_days
         if days and age >= timedelta(days=days):
@@ -168,6 +171,10 @@ class ClassEnforcement:
             if facts is not None and not self._dry_run:
                 self._upkeep.back_up(path, facts, reason)
             self._note(Action(BACKED_UP, path.name, reason, size))
+
+    def _is_restored(self, path: Path) -> bool:
+        state = self._upkeep.manifest.state_of(path.name)
+        return state is not None and state.is_restored
 
     def _locked_until(self, span: Span) -> datetime | None:
         """Return until when the law wants the record; what privacy wants gone is never locked."""
@@ -211,6 +218,12 @@ class ClassEnforcement:
         if span is not None and (reason := self._time_is_up(span)):
             if not self._dry_run:
                 self._upkeep.enter_lost(local, f"it was missing already; {reason}")
+            return
+        state = self._upkeep.manifest.state_of(local.file)
+        if state is not None and state.is_restored:
+            # Whoever had it restored has removed it, and the archive still has it.
+            if not self._dry_run:
+                self._upkeep.enter_lost(local, "it had been restored, and was removed; the archive has it")
             return
         raise AlteredError(
             f"it is missing; the manifest has it, {local.action} on {local.time[:10]}. Get it back with `logbastion "

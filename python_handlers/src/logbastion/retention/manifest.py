@@ -174,6 +174,11 @@ class LogState:
         else:
             self.local = after
 
+    @property
+    def is_restored(self) -> bool:
+        """Say whether a file that is in the archive is in the directory again."""
+        return self.local is not None and self.archived is not None
+
     def copies(self) -> list[Entry]:
         """Return the entries on all copies that must be there."""
         return [entry for entry in (self.local, self.archived, self.backup) if entry is not None]

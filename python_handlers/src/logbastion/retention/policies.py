@@ -29,6 +29,8 @@ class RetentionPolicy:
             are deleted as a whole, so one of the two has to give way.
         archive_to_cold_storage_after_days: when files move to the archive, where there is one; 0 is never.
         backup_frequency: how often files that are not yet there are copied to it: ``daily``, ``weekly`` or ``none``.
+        identifiers_days: for how long a person's events can be found by their pseudonyms; 0 is as long as they live.
+            The key is destroyed afterwards (:mod:`logbastion.pseudonym_key_months`).
 
     Raises:
         ValueError: the periods contradict each other, or the stream or rounding is not known.
@@ -41,6 +43,7 @@ class RetentionPolicy:
     rounding: str
     archive_to_cold_storage_after_days: int = 0
     backup_frequency: str = "none"
+    identifiers_days: int = 0
 
     def __post_init__(self) -> None:
         if self.stream not in STREAMS:
@@ -58,11 +61,21 @@ class RetentionPolicy:
                 f"{self.stream}: the archive after {cold} days must come after compression "
                 f"({self.compression_after_days}) and before deletion ({self.retention_days})."
             )
+        if not 0 <= self.identifiers_days <= self.retention_days:
+            raise ValueError(
+                f"{self.stream}: identifiers_days is {self.identifiers_days}, but must be from 0 to retention_days "
+                f"({self.retention_days}): what is deleted has no identifiers."
+            )
         if self.backup_frequency not in BACKUP_INTERVAL_DAYS:
             raise ValueError(
                 f"{self.stream}: backup_frequency is {self.backup_frequency!r}, but must be one of "
                 f"{', '.join(BACKUP_INTERVAL_DAYS)}."
             )
+
+    @property
+    def identifiers_kept_days(self) -> int:
+        """Return for how many days a person's events can be found by their pseudonyms."""
+        return self.identifiers_days or self.retention_days
 
 
 def _read() -> Mapping[str, RetentionPolicy]:

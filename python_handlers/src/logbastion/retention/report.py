@@ -15,16 +15,21 @@ LOCKED: Final = "locked"
 HELD: Final = "held"
 UNKNOWN: Final = "unknown"
 FAILED: Final = "failed"
+MADE: Final = "made"
+DESTROYED: Final = "destroyed"
+DUE: Final = "due"
 
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that was done to a file, or was not and why.
+    """One thing that was done to a file or a key, or was not and why.
 
     Args:
         kind: ``rotated``, ``compressed``, ``archived``, ``backed up``, ``deleted``, ``held`` (kept by a legal hold),
-            ``locked`` (kept by the archive's object lock), ``unknown`` (left alone) or ``failed``.
-        file: its name in the directory.
+            ``locked`` (kept by the archive's object lock), ``unknown`` (left alone) or ``failed``. Of
+            keys of pseudonyms: ``made``, ``destroyed``, ``due`` (to be destroyed by somebody else), ``held`` or
+            ``failed``.
+        file: its name in the directory; of a key its id, after ``pseudonym key``.
         reason: a sentence.
         size: of the file in bytes, before.
 

@@ -46,7 +46,7 @@ class Copy:
 
     Args:
         entry: of the copy in the archive or among the backups.
-        is_here: whether the file is in the log directory, too, as far as the manifest knows.
+        is_here: whether the file is in the log directory, too.
 
     """
 
@@ -113,7 +113,7 @@ class Restorer:
         found = []
         for name in names:
             state = self._manifest.state_of(name)
-            copy = None if state is None else _copy_of(state)
+            copy = None if state is None else self._copy_of(state)
             if copy is None:
                 raise RestoreError(f"there is no copy of {name} in the archive: {_fate(state)}")
             found.append(copy)
@@ -123,7 +123,7 @@ class Restorer:
         """Return the copies of a stream's files that hold records of a span of time, the oldest first."""
         found = []
         for state in self._manifest.logs.values():
-            copy, span = _copy_of(state), state.last.facts.span
+            copy, span = self._copy_of(state), state.last.facts.span
             if copy is None or span is None or state.last.stream != stream:
                 continue
             if (last is None or span.oldest <= last) and (first is None or span.youngest >= first):
@@ -135,7 +135,8 @@ class Restorer:
 
         Args:
             copies: of :meth:`named` or :meth:`between`.
-            directory: where to; by default the log directory, where the next retention run treats them like any other.
+            directory: where to; by default the log directory, where what is in the archive stays until its period is
+                over.
 
         Returns:
             The paths, each when it is in place.
@@ -168,6 +169,14 @@ class Restorer:
         for function in _after_restore:
             function(self._directory, done)
 
+    def _copy_of(self, state: LogState) -> Copy | None:
+        entry = state.archived or state.backup
+        if entry is None:
+            return None
+        # On a new host the manifest has what was on the lost one.
+        is_here = state.local is not None and os.path.lexists(self._directory / state.local.file)
+        return Copy(entry, is_here)
+
     def _fetch(self, entry: Entry, path: Path) -> None:
         partial = path.with_name(f".{path.name}{_PARTIAL}")
         partial.unlink(missing_ok=True)
@@ -195,11 +204,6 @@ class Restorer:
             with contextlib.suppress(FileNotFoundError):
                 partial.unlink()
         sync_directory(path.parent)
-
-
-def _copy_of(state: LogState) -> Copy | None:
-    entry = state.archived or state.backup
-    return None if entry is None else Copy(entry, state.local is not None)
 
 
 def _fate(state: LogState | None) -> str:
