@@ -91,6 +91,19 @@ def test_nights_are_shipped_by_the_application_each_event_once(places, certifica
     assert not [path for path in spool.iterdir() if path.name not in ("quarantine", "dead_letters")]
 
 
+def test_what_an_erasure_says_of_itself_is_shipped_too_and_names_no_one(places):
+    logs, spool = places
+    line = {"message": "User 4711 looked", "user_id": 4711, "event": {"id": "one"}}
+    (logs / "application.log").write_text(json.dumps(line) + "\n")
+    spool.mkdir(mode=0o750)
+    assert main(["erase-user", "4711", "--yes"]) == 0
+    said = [json.loads(line) for line in (logs / "audit.log").read_bytes().splitlines()]
+    assert [event["event_type"] for event in said] == ["gdpr_anonymization", "gdpr_anonymization_complete"]
+    assert in_spool(spool) == said
+    assert "4711" not in json.dumps([{**event, "@timestamp": "", "event": "", "process": ""} for event in said])
+    assert {event["service"]["environment"] for event in said} == {"production"}
+
+
 def test_a_killed_run_loses_no_event_that_is_in_the_log(places):
     """Killed before its Nth write to the audit log; what is in the log by then is in the spool, too."""
     logs, spool = places

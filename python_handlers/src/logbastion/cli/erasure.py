@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from logbastion.cli import archives, erasure_store
+from logbastion.cli import archives, erasure_store, own_events
 from logbastion.cli.common import FAILED, USAGE, CommandError, refuse_another_users, size_text
 from logbastion.erasure.ledger import DEFAULT_BACKUP_DAYS, VARIABLE, Ledger, LedgerError
 from logbastion.erasure.manager import GDPRLogManager
@@ -20,7 +20,6 @@ from logbastion.erasure.place import NoProgress, Place, Progress
 from logbastion.erasure.places import SPOOL_VARIABLE, local_places
 from logbastion.erasure.rules import Rules
 from logbastion.erasure.subject import Subject, SubjectError
-from logbastion.files import StreamFileHandler
 from logbastion.pseudonym_keys import PseudonymKeyError
 from logbastion.pseudonyms import VARIABLE as KEYS_VARIABLE
 from logbastion.pseudonyms import Pseudonymizer
@@ -245,16 +244,23 @@ def keys_of(arguments: argparse.Namespace) -> Pseudonymizer | None:
 
 
 def log_to(directory: str) -> None:
-    """Write what is done to the log itself: an auditor looks for the proof there (GDPR, Art. 5(2))."""
+    """Write what is done to the log itself, and to where that is shipped.
+
+    An auditor looks for the proof there (GDPR, Art. 5(2)).
+
+    Args:
+        directory: of the log files; empty for nowhere.
+
+    Raises:
+        CommandError: ``LOGBASTION_ENVIRONMENT`` cannot be used.
+
+    """
+    if directory:
+        own_events.log_to(Path(directory), _LOGGERS)
+        return
     for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        present = (one.directory for one in logger.handlers if isinstance(one, StreamFileHandler))
-        if not directory:
-            logger.addHandler(logging.NullHandler())
-        elif Path(directory) not in present:
-            logger.addHandler(StreamFileHandler(directory))
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
 
 
 class WorkLine(NoProgress):
