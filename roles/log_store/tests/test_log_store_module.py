@@ -117,7 +117,7 @@ def test_a_bare_elasticsearch_gets_everything_components_first(api):
     kinds = [label.split()[0] for label in result["written"]]
     assert kinds == [
         *["snapshot_repository"] + ["ilm_policy"] * 5 + ["component_template"] * 7 + ["index_template"] * 5,
-        *["role"] * 4 + ["slm_policy"] * 4 + ["user"],
+        *["role"] * 5 + ["slm_policy"] * 4 + ["user"],
     ]
     assert len(api.writes) == len(kinds)
 
