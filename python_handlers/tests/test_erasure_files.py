@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 from datetime import timedelta
 
 import pytest
@@ -256,6 +257,35 @@ def test_four_writers_meanwhile_lose_and_tear_nothing(tmp_path):
     found = sorted(one["extra"]["number"] for one in events if "extra" in one)
     assert found == [number for number in range(4 * count) if number % 4]
     assert len({one["event"]["id"] for one in events}) == 4 * count
+
+
+def test_a_line_that_is_just_being_written_is_not_torn(tmp_path):
+    before, line = lines(range(1, 4), "security"), lines([0], "security")[0]
+    cut = line.index(b"opened")
+    path = write(tmp_path / "security.log", [*before, line[:cut]])
+
+    def finish():
+        with path.open("ab") as log:
+            log.write(line[cut:])
+
+    writer = threading.Timer(0.3, finish)
+    writer.start()
+    assert erase(LogFiles(tmp_path)).errors == ()
+    writer.join()
+    *others_lines, last = path.read_bytes().splitlines(keepends=True)
+    assert others_lines == before
+    assert len(last) == len(line)
+    kept = json.loads(last)
+    assert (kept["event"]["id"], kept["extra"]["number"]) == (json.loads(line)["event"]["id"], 0)
+    assert hits(LogFiles(tmp_path)) == 0
+
+
+def test_a_line_that_was_never_finished_is_erased_too(tmp_path):
+    line = lines([0], "security")[0]
+    path = write(tmp_path / "security.log", [line[: line.index(b"opened")]])
+    assert erase(LogFiles(tmp_path)).found == 1
+    assert hits(LogFiles(tmp_path)) == 0
+    assert path.stat().st_size == line.index(b"opened")
 
 
 def test_export_gives_each_copy_as_it_is(logs):

@@ -7,15 +7,18 @@ some lines are done and some are not; the next call does the rest.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
-from logbastion.erasure.lines import LineEraser, lines_of
+from logbastion.erasure.lines import LONGEST_LINE, LineEraser, lines_of
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.place import Progress
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNFINISHED_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.02
 _WRITE: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -74,6 +77,8 @@ def erase_in_place(
     found = place = 0
     with opened(path, writable=not dry_run and on_change is None) as file:
         for line in lines_of(file, path.name):
+            if not dry_run and not line.endswith(b"\n"):
+                line = _finished(file, place, line)  # noqa: PLW2901 - the same line, longer
             counts.searched += 1
             if matcher.in_bytes(line):
                 found += 1
@@ -90,3 +95,19 @@ def erase_in_place(
         if found and not dry_run and on_change is None:
             os.fsync(file.fileno())
     return found
+
+
+def _finished(file: IO[bytes], place: int, line: bytes) -> bytes:
+    """Return a last line once it has its end: a writer may be in the middle of it, and its line must not be torn.
+
+    One that stays without an end was torn long ago, and is returned as it is.
+    """
+    deadline = time.monotonic() + _UNFINISHED_SECONDS
+    while time.monotonic() < deadline:
+        if os.fstat(file.fileno()).st_size > place + len(line):
+            file.seek(place)
+            line = file.readline(LONGEST_LINE + 1)
+            if line.endswith(b"\n"):
+                break
+        time.sleep(_POLL_SECONDS)
+    return line
