@@ -2,12 +2,13 @@
 
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from erasure_helpers import MARIA, START, lines, manager, matcher, write
 from retention_helpers import Time
 
+from logbastion.cli.main import main
 from logbastion.erasure.files import LogFiles
 from logbastion.erasure.ledger import Ledger, LedgerError
 from logbastion.erasure.manager import ErasureError, GDPRLogManager
@@ -16,8 +17,61 @@ from logbastion.erasure.subject import Subject
 from logbastion.formatters import EventFormatter
 from logbastion.pseudonym_keys import add_key
 from logbastion.pseudonyms import Pseudonymizer
+from logbastion.retention.last_run import read_last_run
 
 PHONE = "+351 912 345 678"
+
+
+@pytest.fixture
+def night(tmp_path, clean_environment, monkeypatch, capsys):
+    """Run what the timer runs, with a ledger; return the exit code and what was said."""
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setenv("LOGBASTION_LOG_DIRECTORY", str(tmp_path / "logs"))
+    monkeypatch.setenv("LOGBASTION_ERASURE_LEDGER", str(tmp_path / "ledger"))
+
+    def run(*arguments):
+        logger = logging.getLogger("system.log_management")
+        before = (list(logger.handlers), logger.propagate)
+        try:
+            return main(["retention", *arguments]), capsys.readouterr().out
+        finally:
+            for handler in set(logger.handlers) - set(before[0]):
+                logger.removeHandler(handler)
+                handler.close()
+            logger.propagate = before[1]
+
+    return run
+
+
+def test_the_nightly_run_forgets_whom_no_backup_can_bring_back(tmp_path, night):
+    now = datetime.now(timezone.utc)
+    for user, days in (("12", 36), ("7", 34)):
+        then = Ledger(tmp_path / "ledger", clock=lambda days=days: now - timedelta(days=days))
+        then.end(then.begin(Subject.of(user)), "complete", {})
+    code, said = night("--dry-run")
+    assert (code, "keys of erasures" in said) == (0, False)
+    assert [one.can_be_replayed for one in Ledger(tmp_path / "ledger").erasures()] == [True, True]
+    code, said = night()
+    assert (code, "destroyed" in said, "keys of erasures: 1" in said) == (0, True, True)
+    left = Ledger(tmp_path / "ledger").erasures()
+    assert {one.begun[:10]: one.can_be_replayed for one in left} == {
+        (now - timedelta(days=36)).date().isoformat(): False,
+        (now - timedelta(days=34)).date().isoformat(): True,
+    }
+    assert "erasures" not in night()[1]
+
+
+def test_a_ledger_that_cannot_be_used_fails_the_night_and_files_are_looked_after(tmp_path, night):
+    Ledger(tmp_path / "ledger")
+    (tmp_path / "ledger").chmod(0o755)
+    code, said = night()
+    assert (code, "run chmod 0700 on it" in said, "1 failed" in said) == (1, True, True)
+    assert read_last_run(tmp_path / "logs").failures == 1
+
+
+def test_without_a_ledger_the_night_makes_none(tmp_path, night):
+    assert night()[0] == 0
+    assert not (tmp_path / "ledger").exists()
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_a_night_makes_and_destroys_only_where_it_is_asked_to(keys, logs, capsys
     assert len(read_keys(keys)) == 2
     capsys.readouterr()
     assert main(["retention"]) == 0
-    assert "1 pseudonym keys made or destroyed" in capsys.readouterr().out
+    assert "keys made or destroyed: 1" in capsys.readouterr().out
     assert [key.key_id for key in read_keys(keys)] == [ID]
     assert read_last_run(logs).failures == 0
     monkeypatch.setenv("LOGBASTION_PSEUDONYM_KEY_MONTHS", "monthly")

@@ -17,6 +17,7 @@ def owner_and_mode(host, path):
     [
         ("/var/log/django-app", "django-app", "log-readers", 0o2750),
         ("/var/spool/django-app", "django-app", "django-app", 0o750),
+        ("/var/lib/django-app-erasures", "django-app", "django-app", 0o700),
         ("/etc/django-app", "root", "root", 0o755),
         ("/etc/django-app/logging", "root", "django-app", 0o750),
         ("/etc/django-app/logging.env", "root", "django-app", 0o640),

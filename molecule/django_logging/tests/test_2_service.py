@@ -47,6 +47,26 @@ def test_what_the_nightly_run_logs_is_shipped_by_the_application(service, wait_f
     assert len(ids) == len(set(ids))
 
 
+def test_a_person_is_erased_with_the_settings_and_the_ledger_of_the_host(service):
+    log = "/var/log/django-app/of-another-program.log"
+
+    def as_application(command):
+        settings = "set -a; . /etc/django-app/logging.env; . /etc/django-app/logging/archive.env; set +a"
+        program = f"cd /; umask 027; {settings}; unset PROMETHEUS_MULTIPROC_DIR; {command}"
+        return service.check_output(f"runuser -u django-app -- sh -c '{program}'")
+
+    as_application(f'echo "User 471147 looked" > {log}; echo "User 4711470 looked" >> {log}')
+    logbastion = "/opt/django-app/venv/bin/logbastion"
+    assert json.loads(as_application(f"{logbastion} erase-user 471147 --yes --json"))["outcome"] == "complete"
+    assert service.check_output(f"cat {log}").split("\n")[1] == "User 4711470 looked"
+    assert service.run("grep -rw 471147 /var/log/django-app /var/lib/django-app-erasures").rc == 1
+    (entered,) = json.loads(as_application(f"{logbastion} erasures list --user 471147 --json"))["erasures"]
+    assert (entered["outcome"], entered["can_be_replayed"]) == ("complete", True)
+    # The nightly run looks after the ledger, and may write into it.
+    service.check_output("systemctl start django-app-log-retention.service")
+    service.check_output(f"rm {log}")
+
+
 def test_log_files_belong_to_the_readers_group(service):
     names = service.file("/var/log/django-app").listdir()
     assert "application.log" in names

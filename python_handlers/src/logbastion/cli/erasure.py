@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from logbastion.cli import archives, erasure_store, own_events
 from logbastion.cli.common import FAILED, USAGE, CommandError, refuse_another_users, size_text
-from logbastion.erasure.ledger import DEFAULT_BACKUP_DAYS, VARIABLE, Ledger, LedgerError
+from logbastion.erasure.ledger import BACKUP_DAYS_VARIABLE, DEFAULT_BACKUP_DAYS, VARIABLE, Ledger, LedgerError
 from logbastion.erasure.manager import GDPRLogManager
 from logbastion.erasure.place import NoProgress, Place, Progress
 from logbastion.erasure.places import SPOOL_VARIABLE, local_places
@@ -107,10 +107,10 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backup-days",
         type=int,
-        default=DEFAULT_BACKUP_DAYS,
+        default=os.environ.get(BACKUP_DAYS_VARIABLE) or DEFAULT_BACKUP_DAYS,
         metavar="DAYS",
         help="how long backups and snapshots live; so long can an erasure be replayed (default: "
-        f"{DEFAULT_BACKUP_DAYS})",
+        f"${BACKUP_DAYS_VARIABLE}, or {DEFAULT_BACKUP_DAYS})",
     )
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from logbastion.cli.nightly import take_in
 from logbastion.pseudonym_key_events import tell_destroyed, tell_made, tell_state
 from logbastion.pseudonym_key_months import ListedKey, PseudonymKeyMonths
 from logbastion.pseudonym_keys import KeyChanges, PseudonymKeyError
 from logbastion.pseudonyms import VARIABLE
-from logbastion.retention.last_run import read_last_run, write_last_run
 from logbastion.retention.legal_hold import held_streams
 from logbastion.retention.report import DESTROYED, DUE, FAILED, HELD, MADE, Action, RetentionReport
 
@@ -51,12 +51,7 @@ def keep_key_months(directory: Path, report: RetentionReport, show: Callable[[Ac
     except (PseudonymKeyError, OSError) as error:
         hint = " (its directory must be writable to this user)" if isinstance(error, PermissionError) else ""
         actions.append(Action(FAILED, "pseudonym keys", f"{error}{hint}"))
-    for action in actions:
-        report.actions.append(action)
-        show(action)
-    last = read_last_run(directory)
-    if last is not None and not report.dry_run and any(action.kind == FAILED for action in actions):
-        write_last_run(directory, last._replace(failures=report.failures))  # for the alert LogRetentionFailing
+    take_in(directory, report, actions, show)
 
 
 def _done(months: PseudonymKeyMonths, *, held: bool) -> list[Action]:

@@ -9,6 +9,7 @@ from typing import Final
 from logbastion.archives import ArchiveError
 from logbastion.cli import archives
 from logbastion.cli.common import ATTENTION, FAILED, OK, USAGE, CommandError, printable, refuse_another_users, size_text
+from logbastion.cli.erasure_keys import forget_erasures
 from logbastion.cli.key_months import keep_key_months
 from logbastion.cli.own_events import log_to
 from logbastion.cli.progress import ProgressLine
@@ -41,7 +42,8 @@ named. Streams in the file `legal-hold` of the directory, one a line, are neithe
 is an event of the stream audit, and an entry in manifest.jsonl, which `logbastion verify` compares with the files.
 
 With a file of pseudonym keys and LOGBASTION_PSEUDONYM_KEY_MONTHS=yes it also makes each month's key and destroys those
-whose time is over; without, it names those that are due."""
+whose time is over; without, it names those that are due. With a ledger of erasures it does what `logbastion erasures
+forget` does."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             return OK
         report = manager.enforce_retention_policies(dry_run=arguments.dry_run)
         keep_key_months(manager.directory, report, show)
+        forget_erasures(manager.directory, report, show)
     except (RetentionError, ArchiveError) as error:
         raise CommandError(str(error), FAILED) from error
     progress.clear()
@@ -102,4 +105,4 @@ def _summary(report: RetentionReport) -> str:
     parts = [f"{report.count(kind)} {kind}" for kind in kinds]
     text = f"{would}{', '.join(parts)}; {report.count(HELD)} held, {report.count(UNKNOWN)} unknown and left alone"
     keys = report.count(MADE) + report.count(DESTROYED)
-    return f"{text}, {report.failures} failed{f'; {keys} pseudonym keys made or destroyed' * bool(keys)}."
+    return f"{text}, {report.failures} failed{f'; keys made or destroyed: {keys}' * bool(keys)}."

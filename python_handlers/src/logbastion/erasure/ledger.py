@@ -32,6 +32,7 @@ from logbastion.pseudonyms import Pseudonymizer
 from logbastion.retention.facts import as_text
 
 VARIABLE: Final = "LOGBASTION_ERASURE_LEDGER"
+BACKUP_DAYS_VARIABLE: Final = "LOGBASTION_ERASURE_BACKUP_DAYS"
 DEFAULT_BACKUP_DAYS: Final = 35
 """The longest expiry of a snapshot or backup in ``elk_templates/retention.yml`` (30 days), and some days to restore."""
 BEGUN: Final = "begun"
