@@ -76,7 +76,7 @@ test-pythons: venv ## The package's quick tests under each Python (3.10 to 3.14)
 test-pages: venv build/promtool/usr/bin/promtool ## The pages on a real Prometheus, looked at in Chromium; photographs in build/pages
 	$(PYTHON) -m pytest -q tests/pages
 
-test-playbooks: venv ## Playbooks for operations against directories that stand in for hosts (half a minute)
+test-playbooks: venv ## Playbooks for operations against directories that stand in for hosts (a minute or two)
 	$(PYTHON) -m pytest -q tests/playbooks
 
 test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
