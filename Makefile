@@ -6,8 +6,9 @@ PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-# Minutes long, and either with a stand-in for the program or of one that the quick tests try without a host: for `make test-long`.
-LONG_SCENARIOS := logstash kibana dead_mans_switch
+# For `make test-long`: with a stand-in for the program, or of a role that the quick tests try without a host, or that is part of the
+# scenario elasticsearch.
+LONG_SCENARIOS := logstash kibana dead_mans_switch certificates package_repository
 # The longest first, so that the two that run side by side end at about the same time.
 SCENARIOS := elasticsearch rsyslog_ingest django_logging \
   $(filter-out elasticsearch rsyslog_ingest django_logging $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
@@ -82,7 +83,7 @@ test-playbooks: venv ## Playbooks for operations against directories that stand 
 test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
 	$(PYTHON) -m pytest -q tests/elasticsearch
 
-test-roles: venv ## A molecule scenario for each role but logstash, kibana and dead_mans_switch, on Debian 12 and 13; two at a time
+test-roles: venv ## The molecule scenarios of six roles (of the other five: make test-long), on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%:
@@ -96,7 +97,7 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the other three scenarios, every alert from its cause to its receiver (more than two hours)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the other five scenarios, every alert from its cause to its receiver (more than two hours)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
