@@ -245,8 +245,9 @@ def test_an_error_in_the_directory_never_reaches_the_caller(make, tmp_path, monk
     log(make(), 1)
 
 
+# Paced, or a quick machine is done within the second that a file lasts.
 WRITER = """
-import logging, sys
+import logging, sys, time
 import logbastion
 writer, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 handler = logbastion.CompressedTimedRotatingFileHandler(path, when="s", compress_after_days=0)
@@ -255,6 +256,8 @@ logger.setLevel(logging.INFO)
 logger.addHandler(handler)
 for number in range(count):
     logger.info("line", extra={"n": writer * count + number})
+    if number % 10 == 0:
+        time.sleep(0.005)
 """
 
 
