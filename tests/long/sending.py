@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -137,4 +138,6 @@ def assert_each_once(
     ]
     assert quarantined or all(piece["torn"] for piece in pieces), pieces
     assert quarantined or len(pieces) <= len(sender.uncertain), pieces
+    numbers_in_pieces = {int(n) for piece in pieces for n in re.findall(r'"n":(\d+)[,}]', piece["text"])}
+    assert quarantined or numbers_in_pieces <= sender.uncertain, pieces
     return {n for n in destroyed if not numbers[n]}
