@@ -166,6 +166,8 @@ def test_children_of_a_fork_count_for_the_same_incident(place, workers):
     asked, make_store = place
     (parent,) = workers(1, patterns=[PATTERN], **asked)
     parent.say(f"log 10 {LINE}")
+    # Before that children that end would end the incident, too: no other worker would have it.
+    eventually(lambda: counted(make_store()) == [10])
     parent.say(f"fork 100 {LINE}")
     parent.say(f"log 10 {LINE}")
     eventually(lambda: counted(make_store()) == [420])
