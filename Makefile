@@ -62,10 +62,10 @@ lint: venv ## Style, types, playbooks, roles, generated files
 test-unit: venv ## Quick tests that need no host (under a minute)
 	@$(SIDE_BY_SIDE) --output-sync=target test-unit-stack test-unit-package
 
-test-unit-stack: # of roles, lab, rules and pages
+test-unit-stack: venv # of roles, lab, rules and pages
 	$(PYTHON) -m pytest -q tests/unit roles/alertmanager/tests roles/log_store/tests roles/rsyslog_ingest/tests roles/logstash/tests roles/kibana/tests roles/dead_mans_switch/tests
 
-test-unit-package: # of logbastion
+test-unit-package: venv # of logbastion
 	$(PACKAGE_TESTS) -m 'not integration and not packaging'
 
 test-package: venv ## Tests of logbastion that start servers, workers or build the wheel
@@ -86,7 +86,7 @@ test-elasticsearch: venv ## What needs the store but no host, on a real Elastics
 test-roles: venv ## The molecule scenarios of six roles (of the other five: make test-long), on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
-test-role-%:
+test-role-%: venv
 	@mkdir -p build/molecule && echo "==> $*: molecule test -s $*, its output is in build/molecule/$*.log"
 	@begin=$$(date +%s); if molecule test -s $* >build/molecule/$*.log 2>&1; \
 	  then echo "==> $*: passed in $$(($$(date +%s) - begin)) s"; else cat build/molecule/$*.log; echo "==> $*: failed"; exit 1; fi
