@@ -7,11 +7,12 @@ PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # For `make test-long`: with a stand-in for the program, or of a role that the quick tests try without a host, or that is part of the
-# scenario elasticsearch.
-LONG_SCENARIOS := logstash kibana dead_mans_switch certificates package_repository
+# scenario log_store (which has a cluster on each host; one cluster of two is looked at by the scenario elasticsearch alone).
+LONG_SCENARIOS := logstash kibana dead_mans_switch certificates package_repository elasticsearch
 # The longest first, so that the two that run side by side end at about the same time.
-SCENARIOS := elasticsearch rsyslog_ingest django_logging \
-  $(filter-out elasticsearch rsyslog_ingest django_logging $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+LONGEST_SCENARIOS := django_logging prometheus log_store rsyslog_ingest
+SCENARIOS := $(LONGEST_SCENARIOS) \
+  $(filter-out $(LONGEST_SCENARIOS) $(LONG_SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 # Of `make fuzz`.
 SECONDS ?= 60
 # Of `make quiet-hour`.
@@ -83,7 +84,7 @@ test-playbooks: venv ## Playbooks for operations against directories that stand 
 test-elasticsearch: venv ## What needs the store but no host, on a real Elasticsearch that runs for these tests alone
 	$(PYTHON) -m pytest -q tests/elasticsearch
 
-test-roles: venv ## The molecule scenarios of six roles (of the other five: make test-long), on Debian 12 and 13; two at a time
+test-roles: venv ## The molecule scenarios of five roles (of the other six: make test-long), on Debian 12 and 13; two at a time
 	@$(SIDE_BY_SIDE) $(SCENARIOS:%=test-role-%)
 
 test-role-%: venv
@@ -97,7 +98,7 @@ test-stack: venv ## The main job on fresh hosts, twice, with wrong input, looked
 test-ingest: venv ## The contract of an ingest, against any that runs: HOST=..., then what it needs (tests/ingest/README.md)
 	$(PYTHON) -m pytest -q tests/ingest/test_contract.py
 
-test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the other five scenarios, every alert from its cause to its receiver (more than two hours)
+test-long: test ## `make test`, then what is slower: a million events through kills and outages, damaged spools, a full disk, changes of alert rules, the other six scenarios, every alert from its cause to its receiver (more than two hours)
 	@$(MAKE) --no-print-directory $(LONG_SCENARIOS:%=test-role-%)
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes

@@ -68,7 +68,8 @@ def _of_queue(said: dict[str, Any], report: dict[str, Any] | None) -> tuple[str,
     found = erasure_found(said["stdout"])
     if found:
         return (
-            f"{found} events of the person are delivered and still in its files. rsyslog removes a file when the next 16 MiB have come; run this again then.",
+            f"{found} events of the person are delivered and still in its files. A run without --check restarts the ingest, "
+            "which removes them if nothing waits at that moment. If they stay after another run, look at the service logbastion-ingest there.",
             False,
         )
     return "nothing of the person is in its files.", True

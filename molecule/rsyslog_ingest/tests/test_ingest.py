@@ -12,6 +12,7 @@ from service_over_tls import wait_for
 from tests.ingest.test_contract import refused, send_and_read
 
 SERVICE = "logbastion-ingest"
+QUEUE = "/var/spool/logbastion-ingest"
 
 
 def test_client_with_the_name_of_another_is_cut_off(ingest):
@@ -117,6 +118,18 @@ def test_what_was_taken_in_survives_kill_and_restart_while_elasticsearch_is_away
     store.wait_for_all(run, 3000, 300)
     wait_for(lambda: metrics.value("logbastion_ingest_queue_events") == 0)
     wait_for(lambda: metrics.value("logbastion_ingest_oldest_timestamp_seconds") == 0)
+
+
+def test_restart_takes_away_what_is_delivered(ingest, store, host, run, metrics):
+    ingest.send_events(event(run, number) for number in range(100))
+    store.wait_for_all(run, 100)
+    wait_for(lambda: metrics.value("logbastion_ingest_queue_events") == 0)
+    assert host.run("grep -rl %s %s", run, QUEUE).stdout, "rsyslogd keeps it while it runs"
+    ingest.systemctl("restart", SERVICE)
+    ingest.wait_until_listening()
+    assert host.run("grep -rl %s %s", run, QUEUE).rc == 1
+    ingest.send_events(event(run, number) for number in range(100, 200))
+    store.wait_for_all(run, 200)
 
 
 def test_killed_while_it_takes_events_in_and_sent_again_each_is_stored_once(ingest, store, run):

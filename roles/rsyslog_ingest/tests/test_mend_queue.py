@@ -80,3 +80,24 @@ def test_queue_without_a_readable_state_is_put_aside_whole(directory, state):
     assert len(Queue(place, "ingest").mend()) == (2 if state is None else 3)
     assert names(place) == []
     assert {b"xx", b"yy"} <= {path.read_bytes() for path in (place / "quarantine").iterdir()}
+
+
+def test_what_is_delivered_goes_and_a_crash_in_between_is_completed(directory):
+    place = directory(information((2, 5), (2, 5), count=0), s2=b"yyyyyZZ")
+    cut, removed = Queue(place, "ingest").mend()
+    assert cut.startswith("2 bytes at the end of ")
+    assert removed == "The queue is empty; 5 bytes of delivered messages are removed."
+    assert names(place) == []
+    directory(information((2, 5), (2, 5), count=0))
+    assert len(Queue(place, "ingest").mend()) == 1
+    assert names(place) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [information((2, 5), (2, 5), count=1), information((2, 5), (2, 4), count=0), information((2, 5), (1, 5), count=0)],
+)
+def test_what_may_wait_stays_whatever_half_of_the_state_says(directory, state):
+    place = directory(state, s1=b"xxxxx", s2=b"yyyyy")
+    assert Queue(place, "ingest").mend() == []
+    assert names(place) == ["ingest.00000001", "ingest.00000002", "ingest.qi"]
