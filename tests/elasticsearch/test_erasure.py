@@ -8,10 +8,11 @@ from logbastion.cli.main import main
 from logbastion.erasure.elasticsearch import ElasticsearchPlace
 from logbastion.erasure.elasticsearch_store import Store
 from logbastion.erasure.place import PlaceError, PlaceResult
+from logbastion.erasure.searched import Searched
 
 from tests.elasticsearch import people
-from tests.elasticsearch.erasing import erase, hits, keys, killed_at_each, matcher, pseudonym, scene
-from tests.elasticsearch.people import EMAIL, PERSON, filled, indices, place, stored, traces, versions
+from tests.elasticsearch.erasing import erase, hits, keys, killed_at_each, matcher, pseudonym, run_and_kill, scene
+from tests.elasticsearch.people import EMAIL, PERSON, filled, indices, numbered, place, stored, traces, versions
 
 __all__ = ["keys", "matcher", "pseudonym", "scene"]  # fixtures
 
@@ -41,6 +42,29 @@ def test_the_person_is_gone_from_every_index_and_nobody_else_was_touched(
     assert erase(where, matcher) == PlaceResult("elasticsearch", 136, 0)
     assert versions(node, environment) == now
     assert [traces(each) for each in indices(node, environment).values()] == [{}] * 10
+
+
+def test_after_a_kill_only_indices_that_have_changed_are_searched_again(scene):
+    node, environment, tmp_path, matcher, pseudonym = scene
+    name = f"logs-django.application-{environment}"
+    events = [numbered(5000 + number, {"user_id": 123}) for number in range(50)]
+    lines = [part for event in events for part in ({"create": {"_index": name, "_id": event["event"]["id"]}}, event)]
+    assert node.asked("POST", "/_bulk?refresh=true", lines, user="log_writer")["errors"] is False
+    filled(node, environment, pseudonym, streams=("audit",), indices=1)
+
+    def resumed():
+        where = place(node, environment, tmp_path)
+        where.resume(Searched(tmp_path / "searched"))
+        return where
+
+    # The application's index comes first; the kill is at the first change of the other one.
+    assert not run_and_kill(resumed(), matcher, "_bulk", after=False)
+    assert erase(resumed(), matcher) == PlaceResult("elasticsearch", 19, 9, anonymised=9)
+    late = numbered(6000, {"user_id": 12})
+    node.asked("POST", f"/{name}/_create/late?refresh=true", late, user="log_writer")
+    assert erase(resumed(), matcher) == PlaceResult("elasticsearch", 51 + 19, 1, deleted=1)
+    assert hits(resumed(), matcher) == 0
+    assert erase(resumed(), matcher).searched == 50
 
 
 def test_every_document_of_the_person_is_exported(node, environment, tmp_path, matcher, pseudonym):

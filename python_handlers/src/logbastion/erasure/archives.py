@@ -26,6 +26,7 @@ from logbastion.erasure.matching import Matcher
 from logbastion.erasure.place import ExportedEvent, PlaceError, PlaceResult, Progress
 from logbastion.erasure.rewriting import UNREADABLE, CleanedCopy, Found, check_unaltered, content_lines, search
 from logbastion.erasure.rules import Rules
+from logbastion.erasure.searched import Searched
 from logbastion.retention.legal_hold import LegalHoldError, held_streams
 from logbastion.retention.locking import DirectoryLockedError, alone_in
 from logbastion.retention.manifest import ARCHIVE_PREFIX, BACKUP_PREFIX, Entry
@@ -54,6 +55,11 @@ class Archives:
     def __init__(self, store: ArchiveStore, host: str, directory: str | os.PathLike[str]) -> None:
         self._store, self._host = store, host
         self._directory = Path(directory).absolute()
+        self._searched: Searched | None = None
+
+    def resume(self, searched: Searched) -> None:
+        """See :meth:`.place.ResumablePlace.resume`."""
+        self._searched = searched
 
     def erase(self, matcher: Matcher, rules: Rules, *, dry_run: bool, progress: Progress) -> PlaceResult:
         """See :meth:`.place.Place.erase`."""
@@ -64,9 +70,13 @@ class Archives:
                 if not dry_run:
                     self._remove_locked(counts)
                 work = _Work(self._store, self._directory, matcher, LineEraser(matcher, rules), counts, dry_run=dry_run)
-                for name in self._names(progress, "erasing"):
+                searched = None if dry_run else self._searched
+                for name, checksum in self._copies(progress, "erasing", searched):
+                    before = counts.found
                     try:
                         work.copy(name, held, progress)
+                        if searched and counts.found == before:
+                            searched.add(self.name, name, checksum)
                     except _FAILURES as error:
                         counts.errors.append(f"{name}: {error}")
                         if isinstance(error, LockedError) and not dry_run:
@@ -79,7 +89,7 @@ class Archives:
         """See :meth:`.place.Place.hits`."""
         found = 0
         try:
-            for name in self._names(progress, "searching again"):
+            for name, _ in self._copies(progress, "searching again"):
                 with self._store.open(name) as stream:
                     found += search(stream, name, matcher, Counts(), progress).events
         except ArchiveError as error:
@@ -107,10 +117,12 @@ class Archives:
             name for prefix in (ARCHIVE_PREFIX, BACKUP_PREFIX) for name in self._store.names(f"{prefix}{self._host}/")
         ]
 
-    def _names(self, progress: Progress, work: str) -> list[str]:
-        names = self._all_names()
-        progress.begin(self.name, work, sum(self._store.information(name).size for name in names))
-        return names
+    def _copies(self, progress: Progress, work: str, searched: Searched | None = None) -> list[tuple[str, str]]:
+        """Return names and checksums, without what was searched."""
+        copies = [self._store.information(name) for name in self._all_names()]
+        wanted = [one for one in copies if not (searched and searched.has(self.name, one.name, one.sha256))]
+        progress.begin(self.name, work, sum(one.size for one in wanted))
+        return [(one.name, one.sha256) for one in wanted]
 
     def _locked(self) -> list[str]:
         with contextlib.suppress(FileNotFoundError):

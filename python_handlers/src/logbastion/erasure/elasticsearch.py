@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from logbastion.erasure.elasticsearch_store import Document, Index, Store
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.place import ExportedEvent, PlaceError, PlaceResult, Progress
 from logbastion.erasure.rules import DELETE, Rules
+from logbastion.erasure.searched import Searched
 from logbastion.shipping.backoff import Backoff
 from logbastion.streams import STREAMS
 
@@ -63,6 +64,8 @@ class _Work:
     tally: _Tally
     opened: list[str]
     """Indices whose settings are to be put back."""
+    states: Mapping[str, str]
+    """Of the indices as they are to be noted when nothing is found in them."""
 
 
 class ElasticsearchPlace:
@@ -110,6 +113,7 @@ class ElasticsearchPlace:
             raise ValueError(f"there is no stream {unknown[0]!r}; the streams are {', '.join(STREAMS)}")
         self._held = frozenset(held)
         self._clean_seconds = clean_seconds
+        self._searched: Searched | None = None
         self._store = Store(
             url,
             user=user,
@@ -120,16 +124,26 @@ class ElasticsearchPlace:
             documents_per_second=documents_per_second,
         )
 
+    def resume(self, searched: Searched) -> None:
+        """See :meth:`.place.ResumablePlace.resume`."""
+        self._searched = searched
+
     def erase(self, matcher: Matcher, rules: Rules, *, dry_run: bool, progress: Progress) -> PlaceResult:
         """See :meth:`Place.erase`."""
         tally = _Tally()
         try:
             self._store.refuse_missing_rights(writing=not dry_run)
-            indices = self._begin(progress, "searching")
+            indices = self._store.indices()
             opened = [] if dry_run else [index.name for index in indices if is_lent(index.settings)]
-            work, done = _Work(rules, dry_run, progress, tally, opened), False
+            searched = None if dry_run else self._searched
+            states = {index.name: self._state_of(index) for index in indices} if searched else {}
+            wanted = indices
+            if searched:
+                wanted = [each for each in indices if not searched.has(self.name, each.name, states[each.name])]
+            self._begin(progress, "searching", wanted)
+            work, done = _Work(rules, dry_run, progress, tally, opened, states), False
             try:
-                for index in indices:
+                for index in wanted:
                     self._erase_in(index, matcher, work)
                 done = True
             finally:
@@ -145,7 +159,9 @@ class ElasticsearchPlace:
         left = 0
         try:
             self._store.refuse_missing_rights(writing=False)
-            for index in self._begin(progress, "verifying"):
+            indices = self._store.indices()
+            self._begin(progress, "verifying", indices)
+            for index in indices:
                 for page in self._documents(index):
                     left += sum(matcher.in_event(document.source) for document in page)
                     progress.step(len(page))
@@ -165,11 +181,12 @@ class ElasticsearchPlace:
         finally:
             self._store.close()
 
-    def _begin(self, progress: Progress, work: str) -> list[Index]:
-        indices = self._store.indices()
+    def _state_of(self, index: Index) -> str:
+        return "" if _is_closed(index) else self._store.state_of(index.name)
+
+    def _begin(self, progress: Progress, work: str, indices: Iterable[Index]) -> None:
         names = [index.name for index in indices if not _is_closed(index)]
         progress.begin(self.name, work, self._store.count(names), "events")
-        return indices
 
     def _documents(self, index: Index) -> Iterator[list[Document]]:
         if _is_closed(index):
@@ -188,6 +205,7 @@ class ElasticsearchPlace:
     def _erase_in(self, index: Index, matcher: Matcher, work: _Work) -> None:
         tally = work.tally
         delete = work.rules.action_for(index.stream) == DELETE
+        before = tally.found
         try:
             for page in self._documents(index):
                 found = [document for document in page if matcher.in_event(document.source)]
@@ -205,6 +223,9 @@ class ElasticsearchPlace:
                 work.progress.step(len(page))
         except PlaceError as error:
             tally.errors.append(str(error))
+        else:
+            if self._searched and tally.found == before:
+                self._searched.add(self.name, index.name, work.states.get(index.name, ""))
 
     def _change(
         self, index: Index, documents: list[Document], matcher: Matcher, *, delete: bool, tally: _Tally

@@ -194,6 +194,31 @@ class Store:
         if not verdict.done and not verdict.blocked:
             raise refused(verdict)
 
+    def state_of(self, name: str) -> str:
+        """Return a text that is another one after each change to the documents of an index.
+
+        It is empty while a change is on its way to the copies: after the loss of the first of them, another change can
+        have its number (Elasticsearch, "Sequence IDs": only what is below the global checkpoint stays).
+
+        Raises:
+            PlaceError: Elasticsearch does not say.
+
+        """
+        path = f"/{name}/_stats?level=shards&filter_path=indices.*.uuid,indices.*.shards"
+        try:
+            (told,) = self._questions.asked("GET", path)["indices"].values()
+        except GoneError:
+            return ""
+        numbers = []
+        for shard, copies in sorted(told["shards"].items()):
+            for copy in copies:
+                if copy["routing"]["primary"]:
+                    changes = copy["seq_no"]
+                    if changes["max_seq_no"] != changes["global_checkpoint"]:
+                        return ""
+                    numbers.append(f"{shard}:{changes['max_seq_no']}")
+        return " ".join([told["uuid"], *numbers, *sorted(self._services)])
+
     def count(self, names: Sequence[str]) -> int:
         """Return how many documents indices have, for a bar of progress."""
         return sum(

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from logbastion.archives.store import sync_directory
+from logbastion.erasure.searched import Searched
 from logbastion.erasure.subject import Subject
 from logbastion.identifiers import uuid7
 from logbastion.pseudonyms import Pseudonymizer
@@ -45,6 +46,7 @@ left. All three are to be run again."""
 _LEDGER: Final = "ledger.jsonl"
 _DIGEST_KEY: Final = "digest.key"
 _KEYS: Final = "keys"
+_SEARCHED: Final = "searched"
 _ID: Final = re.compile(r"[0-9a-f-]{36}")
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -112,7 +114,7 @@ class Ledger:
         self._backup_days, self._clock = backup_days, clock
         self._fernet = _fernet()
         try:
-            for path in (self.directory, self.directory / _KEYS):
+            for path in (self.directory, self.directory / _KEYS, self.directory / _SEARCHED):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if path.stat().st_mode & 0o077:
                     raise LedgerError(f"{path} is open to others than its owner: run chmod 0700 on it")
@@ -208,6 +210,15 @@ class Ledger:
         pseudonyms = subject.pseudonyms | frozenset(told["pseudonyms"])
         return replace(subject, pseudonyms=pseudonyms), tuple(told["id_fields"])
 
+    def searched(self, erasure_id: str) -> Searched:
+        """Return what earlier runs of an erasure have searched and found nothing in.
+
+        Raises:
+            LedgerError: it is no id.
+
+        """
+        return Searched(self.directory / _SEARCHED / _checked_id(erasure_id))
+
     def forget(self) -> int:
         """Destroy the keys of the erasures that no backup can undo any more; return how many.
 
@@ -300,9 +311,7 @@ class Ledger:
             raise LedgerError(f"{path} cannot be written: {error}") from error
 
     def _key_path(self, erasure_id: str) -> Path:
-        if not _ID.fullmatch(erasure_id):
-            raise LedgerError(f"{erasure_id!r} is no id of an erasure; `logbastion erasures list` shows them")
-        return self.directory / _KEYS / erasure_id
+        return self.directory / _KEYS / _checked_id(erasure_id)
 
     def _read_or_make(self, path: Path, content: bytes) -> bytes:
         with contextlib.suppress(FileNotFoundError):
@@ -330,6 +339,12 @@ class Ledger:
             raise LedgerError(f"the ledger {self.directory} cannot be used: {error}") from error
         finally:
             os.close(descriptor)
+
+
+def _checked_id(erasure_id: str) -> str:
+    if not _ID.fullmatch(erasure_id):
+        raise LedgerError(f"{erasure_id!r} is no id of an erasure; `logbastion erasures list` shows them")
+    return erasure_id
 
 
 def _told(subject: Subject, id_fields: tuple[str, ...]) -> dict[str, Any]:

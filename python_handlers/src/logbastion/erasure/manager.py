@@ -9,10 +9,19 @@ from typing import Final
 
 from logbastion.erasure.ledger import COMPLETE, FAILED, HELD, Ledger
 from logbastion.erasure.matching import Matcher
-from logbastion.erasure.place import ExportedEvent, NoProgress, Place, PlaceError, PlaceResult, Progress
+from logbastion.erasure.place import (
+    ExportedEvent,
+    NoProgress,
+    Place,
+    PlaceError,
+    PlaceResult,
+    Progress,
+    ResumablePlace,
+)
 from logbastion.erasure.places import places_from_environment
 from logbastion.erasure.report import ErasureReport
 from logbastion.erasure.rules import Rules
+from logbastion.erasure.searched import Searched
 from logbastion.erasure.subject import Subject
 from logbastion.pseudonyms import Pseudonymizer, configured_pseudonymizer
 
@@ -161,10 +170,17 @@ class GDPRLogManager:
 
     def _all_rounds(self, matcher: Matcher, erasure_id: str) -> ErasureReport:
         results: tuple[PlaceResult, ...] = ()
+        searched = Searched() if self._ledger is None else self._ledger.searched(erasure_id)
+        for place in self.places:
+            if isinstance(place, ResumablePlace):
+                place.resume(searched)
         for _ in range(_ROUNDS):
             results = _added(results, self._round(matcher, dry_run=False))
             left, errors = self._look_again(matcher)
             report = ErasureReport(erasure_id, False, results, left, errors)
+            if report.outcome == COMPLETE or any(left.values()):
+                # Is something left, it may be where an earlier version of the rules found nothing.
+                searched.forget()
             if report.outcome in (COMPLETE, HELD) or report.all_errors:
                 break
         return report

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.rules import Rules
+from logbastion.erasure.searched import Searched
 
 
 class Progress(Protocol):
@@ -107,6 +108,14 @@ class Place(Protocol):
             PlaceError: something cannot be searched. What was found before has been given.
 
         """
+
+
+@runtime_checkable
+class ResumablePlace(Protocol):
+    """A place that need not search again what an erasure that broke off has searched."""
+
+    def resume(self, searched: Searched) -> None:
+        """Take what is known of the erasure that :meth:`Place.erase` is called for next, and note more there."""
 
 
 class PlaceError(Exception):
