@@ -6,7 +6,8 @@ import pytest
 import yaml
 from elasticsearch.helpers import scan
 
-from lab import hosts, stack
+from lab import hosts, stack, traffic
+from tests.stack.conftest import wait_until_complete
 
 LOGS = "/var/log/django-app"
 QUEUE = "/var/spool/logbastion-ingest"
@@ -14,7 +15,9 @@ QUEUE = "/var/spool/logbastion-ingest"
 
 @pytest.fixture(scope="module")
 def person(lab, deployed_again, tmp_path_factory):
-    """Return the file that names user 2, of whom the traffic has logged requests and log-ins."""
+    """Return the file that names user 2, of whom traffic has just logged requests and log-ins."""
+    traffic.send(120, seed=7)
+    assert all(each.complete for each in wait_until_complete())
     file = tmp_path_factory.mktemp("person") / "person.yml"
     file.touch(mode=0o600)
     file.write_text(yaml.safe_dump({"erase_user_id": 2, "erase_user_emails": ["parent@example.org"]}))
