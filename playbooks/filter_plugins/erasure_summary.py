@@ -66,6 +66,12 @@ def _of_queue(said: dict[str, Any], report: dict[str, Any] | None) -> tuple[str,
         problem = said.get("stderr") if report is None else " ".join(report["errors"])
         return f"its files could not be searched. {problem}".strip(), False
     found = erasure_found(said["stdout"])
+    if said.get("restart"):
+        return (
+            f"{found} events of the person are delivered and still in its files. The ingest could not be restarted, look at the service "
+            f"logbastion-ingest there: {said['restart']}",
+            False,
+        )
     if found:
         return (
             f"{found} events of the person are delivered and still in its files. A run without --check restarts the ingest, "

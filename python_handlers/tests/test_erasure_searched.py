@@ -55,6 +55,17 @@ def test_a_rehearsal_and_the_search_at_the_end_read_everything(place, tmp_path):
     assert hits(place, 123) == 15
 
 
+def test_what_a_legal_hold_keeps_is_searched_again(place, tmp_path):
+    hold = tmp_path / "logs/legal-hold"
+    hold.write_text("application\n")
+    place.resume(Searched(tmp_path / "searched"))
+    assert erase(place).held == 3
+    hold.unlink()
+    place.resume(Searched(tmp_path / "searched"))
+    freed = erase(place)
+    assert (freed.searched, freed.found, freed.deleted) == (12, 3, 3)
+
+
 def test_a_torn_note_costs_nothing_but_time(tmp_path):
     file = tmp_path / "searched"
     noted = Searched(file)

@@ -180,6 +180,8 @@ def test_a_host_that_is_away_and_a_queue_that_still_has_the_person_fail_the_run(
     assert code != 0
     assert "app2, application: it was not reached or said nothing, so nobody knows what is left there." in output
     assert "ingest1, queue: 1 events of the person are delivered and still in its files." in output
+    # There is no such service here.
+    assert "The ingest could not be restarted, look at the service logbastion-ingest there: " in output
     assert "The erasure is NOT complete: app2, ingest1." in output
     assert EMAIL not in "".join(site.lines("app1", "application"))
     assert site.left_behind == []

@@ -35,6 +35,7 @@ def report(found=0, left=0, errors=()):
         ({"rc": 0, "stdout": report(), "waiting": "0"}, True, True, "nothing of the person"),
         ({"rc": 0, "stdout": report(), "waiting": "7"}, False, True, "7 events wait"),
         ({"rc": 0, "stdout": report(3), "waiting": "0"}, False, True, "3 events of the person are delivered"),
+        ({"rc": 0, "stdout": report(), "waiting": "0", "restart": "no unit"}, False, True, "restarted, look at the"),
         ({"rc": 3, "stdout": "", "stderr": "no directory", "waiting": "0"}, False, False, "no directory"),
     ],
 )
