@@ -103,16 +103,18 @@ test-long: test ## `make test`, then what is slower: a million events through ki
 	$(PYTHON) -m pytest -q -s tests/long
 	DETECTION_FAILURES=10000 $(PACKAGE_TESTS) -k eight_processes
 	INCIDENT_LINES=20000 $(PACKAGE_TESTS) -k eight_workers
-	ERASURE_KILLS=50 ERASURE_LINES=200000 $(PACKAGE_TESTS) -s -k 'after_a_kill_at_any_point or four_writers_meanwhile'
-	@$(MAKE) --no-print-directory test-archives-long
+	@$(MAKE) --no-print-directory test-archives-long test-erasure-long
 	@$(MAKE) --no-print-directory test-alert-mutations
 	@# On a lab of its own, which is gone afterwards.
 	@$(PYTHON) -m lab up && $(PYTHON) -m lab fire && $(PYTHON) -m lab quiet-hour && $(PYTHON) -m lab down
 
-.PHONY: test-archives-long retention-picture
+.PHONY: test-archives-long test-erasure-long retention-picture
 test-archives-long: venv build/versitygw/versitygw ## Archives on a real S3 server, 2600 simulated nights, 200 000 lines through rotations (9 minutes; needs Go 1.25)
 	S3_SERVER=$(CURDIR)/build/versitygw/versitygw $(PACKAGE_TESTS) -k archives_s3
 	RETENTION_DAYS=2600 RETENTION_LINES=200000 $(PACKAGE_TESTS) -o timeout=3600 -k 'simulated_nights or four_writers_lose or four_processes_lose'
+
+test-erasure-long: venv build/versitygw/versitygw ## Erasure killed at 50 points of files, spool and each kind of archive; 200 000 lines of four writers meanwhile (three minutes; needs Go 1.25)
+	S3_SERVER=$(CURDIR)/build/versitygw/versitygw ERASURE_KILLS=50 ERASURE_LINES=200000 $(PACKAGE_TESTS) -s -o timeout=1200 -k 'after_a_kill_at_any_point or four_writers_meanwhile'
 
 # Two minutes of compiling; go.sum says what it is made of.
 build/versitygw/versitygw: python_handlers/tests/versitygw/go.sum

@@ -89,11 +89,43 @@ def test_what_an_object_lock_keeps_is_not_said_to_be_gone(server, tmp_path):
         manager(place).anonymize_user_logs(12, emails=[MARIA])
     with pytest.raises(ErasureError):
         manager(place).anonymize_user_logs(12, emails=[MARIA])
-    assert (tmp_path / "erasure-locked").exists()
+    assert hits(place) > 0
     # What is read from the archive from now on is without the person, all the same.
     for name in store.names("archive/"):
         with store.open(name) as stream:
             assert not any(matcher().in_bytes(line) for line in io.BytesIO(content_of(stream.read())))
+
+
+def test_older_versions_go_where_a_replacement_broke_off_or_somebody_has_overwritten_or_deleted(server, tmp_path):
+    client, bucket = server.client(), "erasing-older"
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    store = archive_at(server.address(bucket, sse=server.encryption))
+    archived(tmp_path, store)
+    key = "logs/archive/" + HOST
+    objects = [one["Key"] for one in client.list_objects_v2(Bucket=bucket, Prefix=key)["Contents"]]
+    deleted, broken_off = objects[:2]
+    client.delete_object(Bucket=bucket, Key=deleted)
+    metadata = client.head_object(Bucket=bucket, Key=broken_off)["Metadata"]
+    without = b"".join(others(lines(range(8), "security")))
+    client.put_object(Bucket=bucket, Key=broken_off, Body=gzip.compress(without), Metadata=metadata)
+    overwritten = f"{key}/security/security.log.20250101T020000Z.gz"
+    for content in (without, b"", b"later"):
+        client.put_object(Bucket=bucket, Key=overwritten, Body=gzip.compress(content), Metadata={"sha256": "0" * 64})
+    begun = client.create_multipart_upload(Bucket=bucket, Key=broken_off)["UploadId"]
+    client.upload_part(Bucket=bucket, Key=broken_off, UploadId=begun, PartNumber=1, Body=lines(range(1))[0])
+    place = Archives(store, HOST, tmp_path)
+    older = [one for one in client.list_object_versions(Bucket=bucket)["Versions"] if not one["IsLatest"]]
+    assert sorted({one["Key"] for one in older}) == sorted({deleted, broken_off, overwritten})
+    assert hits(place) == len(list(manager(place).export(12, emails=[MARIA]))) == 20
+    assert erase(place).deleted == 20
+    assert hits(place) == 0
+    after = versions(server, bucket)
+    assert not [line for one in after for line in content_of(one).splitlines() if matcher().in_bytes(line)]
+    # What has nobody in it stays: it may be what somebody has overwritten by mistake.
+    assert [content_of(one) for one in after].count(without) == 2
+    assert {b"", b"later"} <= {content_of(one) for one in after}
+    assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
 def test_an_archive_that_is_away_fails_the_run(server, tmp_path):

@@ -1,9 +1,11 @@
 """kill -9 at random points of an erasure in files, archive and spool; the same call again ends the same.
 
-``ERASURE_KILLS`` says at how many points; `make test-long` takes 50. ``ERASURE_SEED`` repeats a run.
+The archive is a directory, and a bucket with versions. ``ERASURE_KILLS`` says at how many points of each; `make
+test-long` takes 50, with versitygw. ``ERASURE_SEED`` repeats a run.
 """
 
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -11,21 +13,25 @@ import signal
 import sys
 
 import pytest
+import s3_servers
 from erasure_helpers import MARIA, START, content_of, lines, matcher, numbers, write
 from retention_helpers import DAY, HOST, Time
 from retention_helpers import manager as retention
 
-from logbastion.archives import DirectoryStore
+from logbastion.archives import DirectoryStore, archive_at
 from logbastion.erasure.ledger import Ledger
 from logbastion.erasure.manager import GDPRLogManager
 from logbastion.erasure.places import local_places
+from logbastion.retention.codecs import reading
 from logbastion.retention.verification import verify
 from logbastion.shipping.spool import Spool
 
 pytestmark = pytest.mark.integration
 
-# What an erasure does to files and to the archive: audit events of Python's own calls, and writes in place.
+# What an erasure does to files and to the archive: audit events of Python's own calls, and writes in place. To a
+# bucket, each piece that is sent of each request.
 STEPS = {
+    "http.client.send",
     "open",
     "os.rename",
     "os.remove",
@@ -45,12 +51,98 @@ def _no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def erase(place):
+class Directories:
+    """Archives in directories; one is part of what is copied for each kill."""
+
+    kills = 12
+    least_steps = 200
+
+    def of(self, place):
+        return DirectoryStore(place / "archive")
+
+    def made(self, place):
+        (place / "archive").mkdir()
+        return self.of(place)
+
+    def copied(self, old, new):
+        """Nothing to do."""
+
+    def removed(self, place):
+        """Nothing to do."""
+
+    def content(self, place):
+        """Nothing that is not in the directory."""
+        return {}
+
+
+class Buckets:
+    """Archives in buckets with versions, one for each copy of the directory."""
+
+    kills = 4
+    least_steps = 200
+
+    def __init__(self, server):
+        self._server, self._client = server, server.client()
+
+    def of(self, place):
+        return archive_at(self._server.address(place.name, sse=self._server.encryption))
+
+    def made(self, place):
+        self._client.create_bucket(Bucket=place.name)
+        self._client.put_bucket_versioning(Bucket=place.name, VersioningConfiguration={"Status": "Enabled"})
+        return self.of(place)
+
+    def copied(self, old, new):
+        self.made(new)
+        wanted = self._server.encryption
+        encryption = {} if wanted == "bucket" else {"ServerSideEncryption": wanted}
+        for one in self._client.list_objects_v2(Bucket=old.name)["Contents"]:
+            source = {"Bucket": old.name, "Key": one["Key"]}
+            self._client.copy_object(Bucket=new.name, Key=one["Key"], CopySource=source, **encryption)
+
+    def removed(self, place):
+        for one in self._versions(place):
+            self._client.delete_object(Bucket=place.name, Key=one["Key"], VersionId=one["VersionId"])
+        self._client.delete_bucket(Bucket=place.name)
+
+    def content(self, place):
+        """Return the bytes of every version of every object that is a log."""
+        found = {}
+        for one in self._versions(place):
+            asked = {"Bucket": place.name, "Key": one["Key"], "VersionId": one["VersionId"]}
+            if ".log" in one["Key"]:
+                found.setdefault(one["Key"], []).append(self._client.get_object(**asked)["Body"].read())
+        return found
+
+    def _versions(self, place):
+        found = self._client.list_object_versions(Bucket=place.name)
+        assert not found["IsTruncated"]
+        return found.get("Versions", []) + found.get("DeleteMarkers", [])
+
+
+@pytest.fixture(scope="module")
+def server(certificates, tmp_path_factory):
+    made = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(params=["directory", "s3"])
+def archives(request, monkeypatch):
+    if request.param == "directory":
+        return Directories()
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return Buckets(request.getfixturevalue("server"))
+
+
+def erase(place, archives):
     """Erase user 12; return the outcome."""
     places = local_places(
         log_directory=place / "logs",
         spool=place / "spool",
-        archive=DirectoryStore(place / "archive"),
+        archive=archives.of(place),
         host=HOST,
         spool_wait_seconds=0,
     )
@@ -58,7 +150,7 @@ def erase(place):
     return GDPRLogManager(places, ledger=ledger).anonymize_user_logs(12, emails=[MARIA]).outcome
 
 
-def run(place, kill_at=0):
+def run(place, archives, kill_at=0):
     """Erase in a child; return how many steps it took, None when it was killed before that step."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -81,7 +173,7 @@ def run(place, kill_at=0):
         sys.addaudithook(count)
         os.pwrite = counted
         try:
-            code = 0 if erase(place) == "complete" else 1
+            code = 0 if erase(place, archives) == "complete" else 1
             os.write(writing, b"%d" % steps)
         finally:
             os._exit(code)
@@ -93,9 +185,9 @@ def run(place, kill_at=0):
     return int(told) if code == 0 else None
 
 
-def state(place):
+def state(place, archives):
     """Return a hash of each file but those with times or keys of the run in them."""
-    return {
+    return archives.content(place) | {
         str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(place.rglob("*"))
         if path.is_file() and path.name != "manifest.jsonl" and "ledger" not in path.parts
@@ -103,11 +195,11 @@ def state(place):
 
 
 @pytest.fixture
-def begun(tmp_path):
+def begun(tmp_path, archives):
     place = tmp_path / "begun"
-    for name in ("logs", "archive", "spool"):
+    for name in ("logs", "spool"):
         (place / name).mkdir(parents=True)
-    clock, store = Time(START), DirectoryStore(place / "archive")
+    clock, store = Time(START), archives.made(place)
     for night in (0, 1, 60, 368, 396, 399):
         clock.now = START + night * DAY
         for stream in STREAMS:
@@ -122,30 +214,46 @@ def begun(tmp_path):
         for line in lines(range(30), stream):
             assert spool.append(stream, line[:-1])
     spool.close()
-    return place
+    yield place
+    archives.removed(place)
 
 
-def test_after_a_kill_at_any_point_the_same_call_ends_the_same(begun, tmp_path):
+def content_everywhere(place, archives):
+    """Return the lines of all logs, of every version of what is in a bucket."""
+    for path in place.rglob("*.log*"):
+        yield from content_of(path)
+    for key, stored in archives.content(place).items():
+        for one in stored:
+            yield from reading(io.BytesIO(one), key).read().splitlines(keepends=True)
+
+
+def test_after_a_kill_at_any_point_the_same_call_ends_the_same(begun, archives, tmp_path):
     seed = int(os.environ.get("ERASURE_SEED") or int.from_bytes(os.urandom(4), "big"))
     print(f"ERASURE_SEED={seed}")
     chance = random.Random(seed)
-    done = tmp_path / "done"
-    shutil.copytree(begun, done)
-    steps = run(done)
-    expected = state(done)
-    everything = b"".join(line for path in done.rglob("*.log*") for line in content_of(path))
-    assert not [line for line in everything.splitlines() if matcher().in_bytes(line)]
-    assert len(numbers(line for line in everything.splitlines() if line.startswith(b"{"))) > 100
-    assert steps > 200
-    for number in range(int(os.environ.get("ERASURE_KILLS") or 12)):
-        place, at = tmp_path / "killed", chance.randint(1, steps)
-        shutil.copytree(begun, place)
-        assert run(place, at) is None, (seed, number, at)
+
+    def copied(name):
+        shutil.copytree(begun, tmp_path / name)
+        archives.copied(begun, tmp_path / name)
+        return tmp_path / name
+
+    done = copied("done")
+    steps = run(done, archives)
+    expected = state(done, archives)
+    everything = list(content_everywhere(done, archives))
+    assert not [line for line in everything if matcher().in_bytes(line)]
+    assert len(numbers(line for line in everything if line.startswith(b"{"))) > 100
+    assert steps > archives.least_steps
+    for number in range(int(os.environ.get("ERASURE_KILLS") or archives.kills)):
+        place, at = copied("killed"), chance.randint(1, steps)
+        assert run(place, archives, at) is None, (seed, number, at)
         second = chance.randint(1, steps)  # and the next one perhaps, too
-        if run(place, second) is None:
-            assert run(place) is not None, (seed, number, at, second)
-        assert state(place) == expected, (seed, number, at, second)
-        report = verify(place / "logs", archive=DirectoryStore(place / "archive"), host=HOST)
+        if run(place, archives, second) is None:
+            assert run(place, archives) is not None, (seed, number, at, second)
+        assert state(place, archives) == expected, (seed, number, at, second)
+        report = verify(place / "logs", archive=archives.of(place), host=HOST)
         assert report.problems == [], (seed, number, at, second)
         assert [one.outcome for one in Ledger(place / "ledger").erasures()] == ["complete"]
         shutil.rmtree(place)
+        archives.removed(place)
+    archives.removed(done)

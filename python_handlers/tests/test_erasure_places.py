@@ -1,5 +1,7 @@
 """A person goes from the archive, the spool of living and ended processes, dead letters and a project's log."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -11,7 +13,7 @@ from retention_helpers import DAY, HOST, Time, archived_logs
 from retention_helpers import manager as retention
 from spool_helpers import drops, make, python  # noqa: F401 - fixtures
 
-from logbastion.archives import DirectoryStore, LockedError
+from logbastion.archives import DirectoryStore, LockedError, OlderVersion
 from logbastion.erasure.archives import Archives
 from logbastion.erasure.database import DatabaseLog
 from logbastion.erasure.files import LogFiles
@@ -73,21 +75,46 @@ def test_an_archive_that_locks_is_not_said_to_be_clean(archived):
 
         keeps = True
 
+        def __init__(self, root):
+            super().__init__(root)
+            self.older = {}
+
+        def _write(self, name, *arguments):
+            if (self.root / name).exists():
+                self.older[name] = (self.root / name).read_bytes()
+            super()._write(name, *arguments)
+
         def _remove_older(self, name):
-            if self.keeps and name.startswith("archive/"):
+            if name in self.older:
+                self.remove_older(OlderVersion(name, "", 0))
+
+        def older_versions(self, prefix=""):
+            return iter(
+                [OlderVersion(name, "", len(stored)) for name, stored in self.older.items() if name.startswith(prefix)]
+            )
+
+        @contextlib.contextmanager
+        def open_older(self, older):
+            yield io.BytesIO(self.older[older.name])
+
+        def remove_older(self, older):
+            if self.keeps:
                 raise LockedError("kept until 2030")
+            del self.older[older.name]
 
     locking = StandInThatKeepsVersions(store.root)
     place = Archives(locking, HOST, directory)
     with pytest.raises(ErasureError, match="kept until 2030"):
-        manager(place).anonymize_user_logs(12)
+        manager(place).anonymize_user_logs(12, emails=[MARIA])
     with pytest.raises(ErasureError, match="kept until 2030"):
-        manager(place).anonymize_user_logs(12)  # nothing is found any more, but it is not forgotten
-    with pytest.raises(PlaceError, match="object lock"):
-        hits(place)
+        manager(place).anonymize_user_logs(12, emails=[MARIA])  # only an older version has the person
+    assert hits(place) == 10 * len(locking.older) > 0
+    assert len(list(manager(place).export(12, emails=[MARIA]))) == hits(place)
+    dry = erase(place, dry_run=True)
+    assert (dry.errors, dry.found, dry.deleted) == ((), hits(place), hits(place))
     locking.keeps = False
-    assert manager(place).anonymize_user_logs(12).outcome == "complete"
-    assert not (directory / "erasure-locked").exists()
+    assert manager(place).anonymize_user_logs(12, emails=[MARIA]).outcome == "complete"
+    assert locking.older == {}
 
 
 def test_an_altered_copy_in_the_archive_is_told(archived):

@@ -11,6 +11,7 @@ from logbastion.archives.store import (
     ChecksumError,
     LockedError,
     NotArchivedError,
+    OlderVersion,
 )
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "DirectoryStore",
     "LockedError",
     "NotArchivedError",
+    "OlderVersion",
     "S3Store",
     "archive_at",
     "archive_from_environment",

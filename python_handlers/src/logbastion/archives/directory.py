@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NoReturn
 
 from logbastion.archives.store import (
     CHUNK_BYTES,
@@ -18,6 +18,7 @@ from logbastion.archives.store import (
     ArchiveStore,
     ChecksumError,
     NotArchivedError,
+    OlderVersion,
     Progress,
     Stream,
     checked_name,
@@ -124,6 +125,17 @@ class DirectoryStore(ArchiveStore):
             for name in self._files(prefix):
                 if name.endswith(_PARTIAL_SUFFIX):
                     (self.root / name).unlink()
+
+    def older_versions(self, prefix: str = "") -> Iterator[OlderVersion]:
+        """Return nothing: a directory has no versions."""
+        return iter(())
+
+    def open_older(self, older: OlderVersion) -> NoReturn:
+        """Raise :class:`NotArchivedError`."""
+        raise NotArchivedError(f"{older.name} has no older versions in the archive {self.root}")
+
+    def remove_older(self, older: OlderVersion) -> None:
+        """Do nothing: a directory has no versions."""
 
     def _write(self, name: str, path: Path, found: Archived, locked_until: datetime | None, progress: Progress) -> None:
         self._check_root()

@@ -17,6 +17,7 @@ from logbastion.archives.store import (
     ArchiveStore,
     LockedError,
     NotArchivedError,
+    OlderVersion,
     Progress,
     Stream,
     checked_name,
@@ -27,7 +28,7 @@ LOCKS: Final = ("governance", "compliance", "none")
 CHECKSUM: Final = "sha256"
 """Name of the metadata (``x-amz-meta-sha256``) that holds an object's checksum."""
 
-_NOT_THERE: Final = {"404", "NoSuchKey", "NotFound"}
+_NOT_THERE: Final = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _NO_LOCK: Final = {
     "ObjectLockConfigurationNotFoundError", "NotImplemented", "MethodNotAllowed", "InvalidBucketState",
 }  # fmt: skip
@@ -128,11 +129,8 @@ class S3Store(ArchiveStore):
             NotArchivedError: there is no such object.
 
         """
-        what = f"{name} cannot be read from the archive {self}"
-        with self._sentences(what, name):
-            body = self._client.get_object(Bucket=self.bucket, Key=self._key(name))["Body"]
-        with contextlib.closing(body):
-            yield Stream(body, partial(self._sentences, what))
+        with self._open(name) as stream:
+            yield stream
 
     def delete(self, name: str) -> None:
         """Remove an object with all its versions and begun uploads; one that is not there is no error.
@@ -148,6 +146,38 @@ class S3Store(ArchiveStore):
                 self._client.delete_object(Bucket=self.bucket, Key=key)
                 return
             self._remove(key, self._versions_of(key))
+
+    def older_versions(self, prefix: str = "") -> Iterator[OlderVersion]:
+        """Return what was replaced or deleted and is still there, of names that begin with the prefix."""
+        with self._sentences(f"older versions in the archive {self} cannot be listed"):
+            if not self._has_versions():
+                return
+            pages = self._client.get_paginator("list_object_versions")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+                for found in page.get("Versions", ()):
+                    if not found["IsLatest"]:
+                        yield OlderVersion(found["Key"][len(self.prefix) :], found["VersionId"], found["Size"])
+
+    @contextlib.contextmanager
+    def open_older(self, older: OlderVersion) -> Iterator[Stream]:
+        """Open an older version for reading.
+
+        Raises:
+            NotArchivedError: it is gone.
+
+        """
+        with self._open(older.name, VersionId=older.version) as stream:
+            yield stream
+
+    def remove_older(self, older: OlderVersion) -> None:
+        """Remove an older version; one that is gone is no error.
+
+        Raises:
+            LockedError: the bucket keeps it until a later time.
+
+        """
+        with self._sentences(f"an older version of {older.name} cannot be removed from the archive {self}"):
+            self._remove(self._key(older.name), [{"VersionId": older.version}])
 
     def clear_begun(self, prefix: str) -> None:
         """Remove the parts of uploads under names that begin with the prefix."""
@@ -175,6 +205,14 @@ class S3Store(ArchiveStore):
         with self._sentences(f"older versions of {name} cannot be removed from the archive {self}"):
             if self._has_versions():
                 self._remove(key, [one for one in self._versions_of(key) if not one["IsLatest"]])
+
+    @contextlib.contextmanager
+    def _open(self, name: str, **version: str) -> Iterator[Stream]:
+        what = f"{name} cannot be read from the archive {self}"
+        with self._sentences(what, name):
+            body = self._client.get_object(Bucket=self.bucket, Key=self._key(name), **version)["Body"]
+        with contextlib.closing(body):
+            yield Stream(body, partial(self._sentences, what))
 
     def _versions_of(self, key: str) -> list[dict[str, Any]]:
         pages = self._client.get_paginator("list_object_versions")

@@ -56,6 +56,22 @@ class Archived:
     sha256: str
 
 
+@dataclass(frozen=True)
+class OlderVersion:
+    """What an archive had under a name before, and still keeps.
+
+    Args:
+        name: of the object that was replaced or deleted.
+        version: what the archive calls it.
+        size: bytes.
+
+    """
+
+    name: str
+    version: str
+    size: int
+
+
 def no_progress(done: int) -> None:
     """Show nothing."""
 
@@ -108,6 +124,32 @@ class ArchiveStore(ABC):
         """Remove what calls of :meth:`put` that broke off have left under names that begin with the prefix.
 
         Nobody else may put something there meanwhile. What can be resumed is resumed by :meth:`put`, not after this.
+        """
+
+    @abstractmethod
+    def older_versions(self, prefix: str = "") -> Iterator[OlderVersion]:
+        """Return what was replaced or deleted and is still there, of names that begin with the prefix.
+
+        That is what a :meth:`replace` leaves that broke off, what a lock keeps, and what somebody else has overwritten
+        or deleted. A store without versions has none.
+        """
+
+    @abstractmethod
+    def open_older(self, older: OlderVersion) -> contextlib.AbstractContextManager[Stream]:
+        """Open an older version for reading from its beginning to its end.
+
+        Raises:
+            NotArchivedError: it is gone.
+
+        """
+
+    @abstractmethod
+    def remove_older(self, older: OlderVersion) -> None:
+        """Remove an older version; one that is gone is no error.
+
+        Raises:
+            LockedError: the store keeps it until a later time.
+
         """
 
     @abstractmethod
@@ -181,15 +223,6 @@ class ArchiveStore(ABC):
         found = self.verify(name, given.sha256, progress=progress)
         self._remove_older(name)
         return found
-
-    def remove_older(self, name: str) -> None:
-        """Remove all versions of an object but the newest, as :meth:`replace` does; an object of one version stays.
-
-        Raises:
-            LockedError: the store keeps one until a later time.
-
-        """
-        self._remove_older(checked_name(name))
 
     def verify(self, name: str, sha256: str = "", *, progress: Progress = no_progress) -> Archived:
         """Read an object from the archive and compare it with its checksums; return what is there.

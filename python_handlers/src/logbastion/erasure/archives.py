@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,10 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from logbastion.archives.store import ArchiveError, ArchiveStore, LockedError
+from logbastion.archives.store import ArchiveError, ArchiveStore, OlderVersion, Stream
 from logbastion.erasure.files import (
     AMENDED_REASON,
-    LOCKED_FILE,
     exported,
     facts_of_copy,
     result_of,
@@ -23,7 +21,7 @@ from logbastion.erasure.files import (
 from logbastion.erasure.in_place import Counts
 from logbastion.erasure.lines import LineEraser
 from logbastion.erasure.matching import Matcher
-from logbastion.erasure.place import ExportedEvent, PlaceError, PlaceResult, Progress
+from logbastion.erasure.place import ExportedEvent, NoProgress, PlaceError, PlaceResult, Progress
 from logbastion.erasure.rewriting import UNREADABLE, CleanedCopy, Found, check_unaltered, content_lines, search
 from logbastion.erasure.rules import Rules
 from logbastion.erasure.searched import Searched
@@ -40,8 +38,10 @@ _FAILURES: Final[tuple[type[Exception], ...]] = (OSError, PlaceError, ArchiveErr
 class Archives:
     """The copies of one host in an archive, moved there or backed up.
 
-    A copy without the person takes the place of each that has the person; older versions go, unless the archive keeps
-    them for a time by object lock. Then the erasure has not ended, and says so, until a later call could remove them.
+    A copy without the person takes the place of each that has the person. Older versions that have the person go,
+    unless the archive keeps them for a time by object lock: then the erasure has not ended, and says so, until a later
+    call could remove them. Older versions without the person stay: somebody may have overwritten or deleted a copy by
+    mistake.
 
     Args:
         store: the archive.
@@ -68,8 +68,13 @@ class Archives:
             with alone_in(self._directory, _LOCK_SECONDS):
                 held = held_streams(self._directory)
                 if not dry_run:
-                    self._remove_locked(counts)
+                    self._clear_begun()
                 work = _Work(self._store, self._directory, matcher, LineEraser(matcher, rules), counts, dry_run=dry_run)
+                for older in self._older(progress, "erasing older versions"):
+                    try:
+                        work.older(older, held, progress)
+                    except _FAILURES as error:
+                        counts.errors.append(f"{older.name}: {error}")
                 searched = None if dry_run else self._searched
                 for name, checksum in self._copies(progress, "erasing", searched):
                     before = counts.found
@@ -79,8 +84,6 @@ class Archives:
                             searched.add(self.name, name, checksum)
                     except _FAILURES as error:
                         counts.errors.append(f"{name}: {error}")
-                        if isinstance(error, LockedError) and not dry_run:
-                            self._note_locked(name)
         except (OSError, ArchiveError, DirectoryLockedError, LegalHoldError) as error:
             counts.errors.append(str(error))
         return result_of(self.name, counts)
@@ -92,13 +95,11 @@ class Archives:
             for name, _ in self._copies(progress, "searching again"):
                 with self._store.open(name) as stream:
                     found += search(stream, name, matcher, Counts(), progress).events
+            for older in self._older(progress, "searching older versions again"):
+                with self._store.open_older(older) as stream:
+                    found += search(stream, older.name, matcher, Counts(), progress).events
         except ArchiveError as error:
             raise PlaceError(str(error)) from error
-        if locked := self._locked():
-            raise PlaceError(
-                f"the archive keeps older versions of {len(locked)} files until their object lock ends; run the "
-                "erasure again then"
-            )
         return found
 
     def export(self, matcher: Matcher) -> Iterator[ExportedEvent]:
@@ -106,16 +107,35 @@ class Archives:
         try:
             for name in self._all_names():
                 with self._store.open(name) as stream:
-                    for line in content_lines(stream, name):
-                        if matcher.in_bytes(line):
-                            yield exported(self.name, name, line)
+                    yield from self._exported(stream, name, matcher)
+            for older in self._older(NoProgress(), ""):
+                with self._store.open_older(older) as stream:
+                    yield from self._exported(stream, older.name, matcher)
         except ArchiveError as error:
             raise PlaceError(str(error)) from error
 
+    def _exported(self, stream: Stream, name: str, matcher: Matcher) -> Iterator[ExportedEvent]:
+        for line in content_lines(stream, name):
+            if matcher.in_bytes(line):
+                yield exported(self.name, name, line)
+
+    @property
+    def _prefixes(self) -> tuple[str, ...]:
+        return tuple(f"{prefix}{self._host}/" for prefix in (ARCHIVE_PREFIX, BACKUP_PREFIX))
+
     def _all_names(self) -> list[str]:
-        return [
-            name for prefix in (ARCHIVE_PREFIX, BACKUP_PREFIX) for name in self._store.names(f"{prefix}{self._host}/")
-        ]
+        return [name for prefix in self._prefixes for name in self._store.names(prefix)]
+
+    def _clear_begun(self) -> None:
+        """Remove parts of copies that were not completed: the person may be in them. Retention copies them anew."""
+        for prefix in self._prefixes:
+            self._store.clear_begun(prefix)
+
+    def _older(self, progress: Progress, work: str) -> list[OlderVersion]:
+        found = [older for prefix in self._prefixes for older in self._store.older_versions(prefix)]
+        if found:
+            progress.begin(self.name, work, sum(one.size for one in found))
+        return found
 
     def _copies(self, progress: Progress, work: str, searched: Searched | None = None) -> list[tuple[str, str]]:
         """Return names and checksums, without what was searched."""
@@ -123,34 +143,6 @@ class Archives:
         wanted = [one for one in copies if not (searched and searched.has(self.name, one.name, one.sha256))]
         progress.begin(self.name, work, sum(one.size for one in wanted))
         return [(one.name, one.sha256) for one in wanted]
-
-    def _locked(self) -> list[str]:
-        with contextlib.suppress(FileNotFoundError):
-            return (self._directory / LOCKED_FILE).read_text(encoding="utf-8").split()
-        return []
-
-    def _note_locked(self, name: str) -> None:
-        descriptor = os.open(
-            self._directory / LOCKED_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640
-        )
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(f"{name}\n")
-
-    def _remove_locked(self, counts: Counts) -> None:
-        """Remove the older versions that an earlier call had to leave."""
-        locked = self._locked()
-        if not locked:
-            return
-        left = []
-        for name in dict.fromkeys(locked):
-            try:
-                self._store.remove_older(name)
-            except LockedError as error:
-                left.append(name)
-                counts.errors.append(f"{name}: {error}")
-        (self._directory / LOCKED_FILE).unlink()
-        for name in left:
-            self._note_locked(name)
 
 
 class _Work:
@@ -192,6 +184,18 @@ class _Work:
         # In the log directory, which is private and on a disk that has room for log files.
         with tempfile.TemporaryDirectory(prefix=".erasing.", dir=self._directory) as place:
             self._replace(name, Path(place), stream, found)
+
+    def older(self, older: OlderVersion, held: set[str], progress: Progress) -> None:
+        file = older.name.rpartition("/")[2]
+        with self._store.open_older(older) as source:
+            events = search(source, file, self._matcher, self._counts, progress).events
+        self._counts.found += events
+        if events and stream_of_file(file) in held:
+            self._counts.held += events
+        elif events:
+            if not self._dry_run:
+                self._store.remove_older(older)
+            self._counts.deleted += events
 
     def _replace(self, name: str, place: Path, stream: str, found: Found) -> None:
         file = name.rpartition("/")[2]

@@ -29,7 +29,7 @@ from logbastion.retention.upkeep import Upkeep
 from logbastion.retention.verification import HEAD_EVENT_TYPE
 
 DIRECTORY_VARIABLE: Final = "LOGBASTION_LOG_DIRECTORY"
-_NOT_LOGS: Final = {"erasure-locked", LEGAL_HOLD_FILE, FILE_NAME, f"{FILE_NAME}.partial", MANIFEST_FILE, SEGMENT_FILE}
+_NOT_LOGS: Final = {LEGAL_HOLD_FILE, FILE_NAME, f"{FILE_NAME}.partial", MANIFEST_FILE, SEGMENT_FILE}
 # Ours (.20261124T020000Z) and logrotate's with `dateext` (-20261124, -20261124-1732413600). Its numbers (.1) are not
 # names: each rotation gives them to other files.
 _ENDING: Final = r"(?:\.\d{8}T\d{6}Z(?:-\d+)?|-\d{8}(?:-\d+)?)"
