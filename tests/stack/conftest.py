@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from elasticsearch.helpers import scan
 
 from lab import deployment, hosts, main_job, stack
 
@@ -104,6 +105,13 @@ def deployed_again(lab, deployed) -> Command:
 def running(deployed) -> None:
     """Need a lab that is up."""
     assert deployed.exit_code == 0, deployed.output[-5000:]
+
+
+def documents(stream: str, query: dict) -> dict[str, dict]:
+    """Return a stream's documents that match, by id; none when there is no such stream yet."""
+    client = stack.elasticsearch(stack.READER_OF_STREAM[stream])
+    hits = scan(client, index=stack.index(stream), query={"query": query}, ignore_unavailable=True)
+    return {hit["_id"]: hit["_source"] for hit in hits}
 
 
 def wait_until_complete() -> list[stack.StreamCount]:

@@ -4,10 +4,9 @@ import re
 from collections import Counter
 
 import pytest
-from elasticsearch.helpers import scan
 
 from lab import hosts, stack, traffic
-from tests.stack.conftest import wait_until_complete
+from tests.stack.conftest import documents, wait_until_complete
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -22,8 +21,7 @@ def run_of_traffic(deployed_again) -> dict:
 
 
 def search(stream: str, query: dict) -> list[dict]:
-    client = stack.elasticsearch(stack.READER_OF_STREAM[stream])
-    return [hit["_source"] for hit in scan(client, index=stack.index(stream), query={"query": query})]
+    return list(documents(stream, query).values())
 
 
 def number_of(stream: str, query: dict) -> int:

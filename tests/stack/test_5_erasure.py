@@ -4,10 +4,9 @@ import json
 
 import pytest
 import yaml
-from elasticsearch.helpers import scan
 
 from lab import hosts, stack, traffic
-from tests.stack.conftest import wait_until_complete
+from tests.stack.conftest import documents, wait_until_complete
 
 LOGS = "/var/log/django-app"
 QUEUE = "/var/spool/logbastion-ingest"
@@ -24,19 +23,10 @@ def person(lab, deployed_again, tmp_path_factory):
     return file
 
 
-def documents(query: dict) -> dict[str, dict]:
-    """Return the documents of all streams by id."""
-    found = {}
-    for stream, reader in stack.READER_OF_STREAM.items():
-        hits = scan(
-            stack.elasticsearch(reader), index=stack.index(stream), query={"query": query}, ignore_unavailable=True
-        )
-        found |= {hit["_id"]: hit["_source"] for hit in hits}
-    return found
-
-
 def of_user(number: int) -> dict[str, dict]:
-    return documents({"term": {"user_id": str(number)}})
+    """Return the documents of all streams by id."""
+    query = {"term": {"user_id": str(number)}}
+    return {one: event for stream in stack.READER_OF_STREAM for one, event in documents(stream, query).items()}
 
 
 def lines_of_user(number: int) -> list[dict]:

@@ -109,13 +109,19 @@ def test_what_cannot_be_done_gets_a_sentence(bookworm, assert_each_is_refused):
     assert_each_is_refused(cases, HOST)
 
 
-def test_retention_and_the_credential_of_the_page_are_taken_away_and_brought_back(bookworm, run_playbook):
-    unit, secret = "/etc/systemd/system/django-app-log-retention", "/etc/django-app/logging/security_page_password"
-    without = {"django_logging_retention": False, "django_logging_security_page": False}
+def test_retention_page_and_incidents_are_taken_away_and_brought_back(bookworm, run_playbook):
+    unit, settings = "/etc/systemd/system/django-app-log-retention", "/etc/django-app/logging.env"
+    passwords = [f"/etc/django-app/logging/{use}_password" for use in ("security_page", "incidents")]
+    without = {
+        "django_logging_retention": False,
+        "django_logging_security_page": False,
+        "django_logging_incidents_alertmanager": [],
+    }
     run = run_playbook(limit=HOST, variables=without)
     assert not run.failed, run.output
-    assert not bookworm.file(secret).exists
-    assert "SECURITY_PAGE" not in bookworm.file("/etc/django-app/logging.env").content_string
+    assert [path for path in passwords if bookworm.file(path).exists] == []
+    assert "SECURITY_PAGE" not in bookworm.file(settings).content_string
+    assert "ALERTMANAGER" not in bookworm.file(settings).content_string
     assert not bookworm.file(f"{unit}.timer").exists
     assert not bookworm.file(f"{unit}.service").exists
     assert not bookworm.service("django-app-log-retention.timer").is_running
@@ -123,19 +129,10 @@ def test_retention_and_the_credential_of_the_page_are_taken_away_and_brought_bac
     run = run_playbook(limit=HOST, variables={"django_logging_retention_time": "03:30"})
     assert not run.failed, run.output
     assert bookworm.service("django-app-log-retention.timer").is_running
-    assert bookworm.file(secret).exists
+    assert [path for path in passwords if not bookworm.file(path).exists] == []
+    assert "SECURITY_PAGE" in bookworm.file(settings).content_string
+    assert "ALERTMANAGER" in bookworm.file(settings).content_string
     assert "03:30" in bookworm.check_output("systemctl show django-app-log-retention.timer --property=TimersCalendar")
-    assert not run_playbook(limit=HOST).failed
-
-
-def test_without_an_alertmanager_there_is_no_password(bookworm, run_playbook):
-    path = "/etc/django-app/logging/incidents_password"
-    run = run_playbook(limit=HOST, variables={"django_logging_incidents_alertmanager": []})
-    assert not run.failed, run.output
-    assert not bookworm.file(path).exists
-    assert "ALERTMANAGER" not in bookworm.file("/etc/django-app/logging.env").content_string
-    assert not run_playbook(limit=HOST).failed
-    assert bookworm.file(path).exists
 
 
 def test_old_files_go_to_an_archive_and_come_back(bookworm, run_playbook):
@@ -197,18 +194,15 @@ def test_file_without_a_key_gets_a_sentence_and_is_left_alone(bookworm, run_play
     assert bookworm.file(path).content_string == "# no key\n"
     bookworm.check_output(f"rm {path}")
     assert run_playbook("--check", limit=HOST).changed == 1
+
+
+def test_another_run_puts_everything_back_and_shows_no_secret(bookworm, run_playbook):
+    path = "/etc/django-app/logging/pseudonym-keys"
+    token = bookworm.file("/etc/django-app/logging/metrics_token").content_string
     run = run_playbook("-v", "--diff", limit=HOST)
     assert not run.failed, run.output
-    (line,) = bookworm.file(path).content_string.splitlines()
-    assert line in bookworm.file(f"{path}.kept").content_string
-    assert line.split()[1] not in run.output
+    (key,) = bookworm.file(path).content_string.splitlines()
+    assert key in bookworm.file(f"{path}.kept").content_string
     bookworm.check_output(f"rm {path}.kept")
-
-
-def test_everything_is_put_back_by_another_run(bookworm, run_playbook):
-    token = bookworm.file("/etc/django-app/logging/metrics_token").content_string
-    run = run_playbook("-v", limit=HOST)
-    assert not run.failed, run.output
-    assert token.strip() not in run.output
-    assert "PRIVATE KEY-----" not in run.output
+    assert [secret for secret in (key.split()[1], token.strip(), "PRIVATE KEY-----") if secret in run.output] == []
     assert run_playbook(limit=HOST).changed == 0
