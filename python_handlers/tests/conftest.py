@@ -153,3 +153,23 @@ def officer(logs: Path) -> Any:
     import django_security_site
 
     return django_security_site.client_of("officer", may=True)
+
+
+@pytest.fixture(scope="module")
+def s3_server(certificates: Any, tmp_path_factory: Any) -> Iterator[Any]:
+    """Return a server that speaks S3 and runs; see `s3_servers`."""
+    import s3_servers  # needs boto3, which not every environment of tox has
+
+    found = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
+    found.start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let boto find the server's credentials."""
+    import s3_servers
+
+    for name, value in s3_servers.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)

@@ -6,7 +6,6 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
-import s3_servers
 
 from logbastion.archives import (
     ArchiveError,
@@ -18,43 +17,29 @@ from logbastion.archives import (
     archive_at,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("s3_credentials")]
 
 NAME = "archive/host-1/security/security.log-20260101.gz"
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def server(certificates, tmp_path_factory):
-    made = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch):
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
 @pytest.fixture
-def bucket(server, request):
+def bucket(s3_server, request):
     name = "b" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
-    server.client().create_bucket(Bucket=name)
+    s3_server.client().create_bucket(Bucket=name)
     return name
 
 
 @pytest.fixture
-def locking(server, request):
+def locking(s3_server, request):
     name = "l" + hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
-    server.client().create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    s3_server.client().create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
     return name
 
 
 @pytest.fixture
-def store(server, bucket):
-    return archive_at(server.address(bucket, sse=server.encryption))
+def store(s3_server, bucket):
+    return archive_at(s3_server.address(bucket, sse=s3_server.encryption))
 
 
 @pytest.fixture
@@ -77,12 +62,12 @@ def read(store, name):
         return stream.read()
 
 
-def test_what_is_put_comes_back_with_its_checksum(server, bucket, store, path):
+def test_what_is_put_comes_back_with_its_checksum(s3_server, bucket, store, path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert store.put(NAME, path).sha256 == digest
-    found = server.client().head_object(Bucket=bucket, Key=f"logs/{NAME}")
+    found = s3_server.client().head_object(Bucket=bucket, Key=f"logs/{NAME}")
     assert found["Metadata"] == {"sha256": digest}
-    assert found.get("ServerSideEncryption", "bucket") == server.encryption
+    assert found.get("ServerSideEncryption", "bucket") == s3_server.encryption
     assert read(store, NAME) == path.read_bytes()
     assert list(store.names()) == list(store.names("archive/")) == [NAME]
     assert list(store.names("backups/")) == []
@@ -106,9 +91,9 @@ def test_other_content_is_not_overwritten_and_replacing_is_explicit(store, path)
     assert read(store, NAME) == b"something else"
 
 
-def test_content_that_was_exchanged_in_the_bucket_is_found_out(server, bucket, store, path):
+def test_content_that_was_exchanged_in_the_bucket_is_found_out(s3_server, bucket, store, path):
     digest = store.put(NAME, path).sha256
-    server.client().put_object(
+    s3_server.client().put_object(
         Bucket=bucket, Key=f"logs/{NAME}", Body=b"not what was written", Metadata={"sha256": digest}
     )
     with pytest.raises(ChecksumError, match="gives back 20 bytes"):
@@ -135,10 +120,10 @@ def test_a_server_that_lies_is_found_out_and_its_copy_removed(store, path):
     assert list(store.names()) == []
 
 
-def test_a_large_file_goes_in_parts_and_an_upload_that_broke_off_goes_on(server, bucket, large):
+def test_a_large_file_goes_in_parts_and_an_upload_that_broke_off_goes_on(s3_server, bucket, large):
     def made():
         return S3Store(
-            bucket, endpoint=server.endpoint, ca_file=str(server.ca_file), encryption=server.encryption,
+            bucket, endpoint=s3_server.endpoint, ca_file=str(s3_server.ca_file), encryption=s3_server.encryption,
             part_bytes=5 * MIB,
         )  # fmt: skip
 
@@ -165,11 +150,15 @@ def test_a_large_file_goes_in_parts_and_an_upload_that_broke_off_goes_on(server,
     assert store.information(NAME).sha256 == hashlib.sha256(large.read_bytes()).hexdigest()
 
 
-def test_an_upload_of_other_content_is_not_gone_on_with(server, bucket, large):
+def test_an_upload_of_other_content_is_not_gone_on_with(s3_server, bucket, large):
     store = S3Store(
-        bucket, endpoint=server.endpoint, ca_file=str(server.ca_file), encryption=server.encryption, part_bytes=5 * MIB
+        bucket,
+        endpoint=s3_server.endpoint,
+        ca_file=str(s3_server.ca_file),
+        encryption=s3_server.encryption,
+        part_bytes=5 * MIB,
     )
-    client = server.client()
+    client = s3_server.client()
     begun = client.create_multipart_upload(Bucket=bucket, Key=NAME)["UploadId"]
     client.upload_part(Bucket=bucket, Key=NAME, UploadId=begun, PartNumber=1, Body=b"x" * (5 * MIB))
     store.put(NAME, large)
@@ -177,8 +166,8 @@ def test_an_upload_of_other_content_is_not_gone_on_with(server, bucket, large):
     assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def test_deleting_removes_begun_uploads_and_every_version(server, bucket, store, path):
-    client = server.client()
+def test_deleting_removes_begun_uploads_and_every_version(s3_server, bucket, store, path):
+    client = s3_server.client()
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     store.put(NAME, path)
     content = path.read_bytes()
@@ -200,14 +189,14 @@ def test_deleting_removes_begun_uploads_and_every_version(server, bucket, store,
     assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def test_what_is_locked_stays_until_its_time_and_is_told(server, locking, path):
-    store = archive_at(server.address(locking, sse=server.encryption))
+def test_what_is_locked_stays_until_its_time_and_is_told(s3_server, locking, path):
+    store = archive_at(s3_server.address(locking, sse=s3_server.encryption))
     store.put(NAME, path, locked_until=datetime.now(timezone.utc) + timedelta(days=1))
     with pytest.raises(LockedError, match="is locked in the bucket"):
         store.delete(NAME)
     assert read(store, NAME) == path.read_bytes()
     soon = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(timezone.utc) + timedelta(seconds=2)}
-    server.client().put_object_retention(
+    s3_server.client().put_object_retention(
         Bucket=locking, Key=f"logs/{NAME}", Retention=soon, BypassGovernanceRetention=True
     )
     deadline = time.monotonic() + 60
@@ -218,8 +207,8 @@ def test_what_is_locked_stays_until_its_time_and_is_told(server, locking, path):
         time.sleep(0.2)
 
 
-def test_an_erasure_under_a_lock_says_what_stays(server, locking, path):
-    store = archive_at(server.address(locking, sse=server.encryption))
+def test_an_erasure_under_a_lock_says_what_stays(s3_server, locking, path):
+    store = archive_at(s3_server.address(locking, sse=s3_server.encryption))
     store.put(NAME, path, locked_until=datetime.now(timezone.utc) + timedelta(days=1))
     path.write_bytes(b"one person fewer")
     with pytest.raises(LockedError, match="it stays there"):
@@ -227,15 +216,17 @@ def test_an_erasure_under_a_lock_says_what_stays(server, locking, path):
     assert read(store, NAME) == b"one person fewer"
 
 
-def test_a_certificate_of_another_authority_and_a_server_that_is_away_get_a_sentence(server, bucket, path, monkeypatch):
+def test_a_certificate_of_another_authority_and_a_server_that_is_away_get_a_sentence(
+    s3_server, bucket, path, monkeypatch
+):
     with pytest.raises(ArchiveError, match="CERTIFICATE_VERIFY_FAILED"):
-        S3Store(bucket, endpoint=server.endpoint, encryption="bucket").put(NAME, path)
+        S3Store(bucket, endpoint=s3_server.endpoint, encryption="bucket").put(NAME, path)
     with pytest.raises(ArchiveError, match="Could not connect"):
         S3Store(bucket, endpoint="https://localhost:1", encryption="bucket").put(NAME, path)
     assert path.exists()
 
 
-def test_wrong_credentials_and_a_missing_bucket_get_a_sentence(server, bucket, path, monkeypatch):
-    store = archive_at(server.address("no-such-bucket", sse=server.encryption))
+def test_wrong_credentials_and_a_missing_bucket_get_a_sentence(s3_server, bucket, path, monkeypatch):
+    store = archive_at(s3_server.address("no-such-bucket", sse=s3_server.encryption))
     with pytest.raises(ArchiveError, match="NoSuchBucket"):
         list(store.names())

@@ -4,7 +4,6 @@ import gzip
 import io
 
 import pytest
-import s3_servers
 from erasure_helpers import MARIA, START, erase, hits, lines, manager, matcher, others
 from retention_helpers import DAY, HOST, Time
 from retention_helpers import manager as retention
@@ -15,21 +14,7 @@ from logbastion.erasure.files import LogFiles
 from logbastion.erasure.manager import ErasureError
 from logbastion.retention.verification import verify
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def server(certificates, tmp_path_factory):
-    made = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch):
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("s3_credentials")]
 
 
 def archived(directory, store, nights=(0, 1, 398)):
@@ -45,9 +30,9 @@ def archived(directory, store, nights=(0, 1, 398)):
     return clock
 
 
-def versions(server, bucket):
+def versions(s3_server, bucket):
     """Return the content of every version of every object."""
-    client = server.client()
+    client = s3_server.client()
     found = client.list_object_versions(Bucket=bucket).get("Versions", [])
     return [
         client.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
@@ -60,18 +45,18 @@ def content_of(stored):
     return gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored
 
 
-def test_no_version_of_any_copy_has_the_person_and_the_others_are_all_there(server, tmp_path):
-    client = server.client()
+def test_no_version_of_any_copy_has_the_person_and_the_others_are_all_there(s3_server, tmp_path):
+    client = s3_server.client()
     client.create_bucket(Bucket="erasing")
     client.put_bucket_versioning(Bucket="erasing", VersioningConfiguration={"Status": "Enabled"})
-    store = archive_at(server.address("erasing", sse=server.encryption))
+    store = archive_at(s3_server.address("erasing", sse=s3_server.encryption))
     clock = archived(tmp_path, store)
-    before = [line for one in versions(server, "erasing") for line in others(io.BytesIO(content_of(one)))]
+    before = [line for one in versions(s3_server, "erasing") for line in others(io.BytesIO(content_of(one)))]
     assert before
     report = manager(LogFiles(tmp_path), Archives(store, HOST, tmp_path)).anonymize_user_logs(12, emails=[MARIA])
     assert report.outcome == "complete"
     assert report.counts()["archive"]["found"] > 0
-    after = [line for one in versions(server, "erasing") for line in io.BytesIO(content_of(one))]
+    after = [line for one in versions(s3_server, "erasing") for line in io.BytesIO(content_of(one))]
     assert not [line for line in after if matcher().in_bytes(line)]
     assert set(before) <= set(after)
     assert verify(tmp_path, archive=store, host=HOST).problems == []
@@ -80,9 +65,9 @@ def test_no_version_of_any_copy_has_the_person_and_the_others_are_all_there(serv
     assert verify(tmp_path, archive=store, host=HOST).problems == []
 
 
-def test_what_an_object_lock_keeps_is_not_said_to_be_gone(server, tmp_path):
-    server.client().create_bucket(Bucket="erasing-locked", ObjectLockEnabledForBucket=True)
-    store = archive_at(server.address("erasing-locked", sse=server.encryption))
+def test_what_an_object_lock_keeps_is_not_said_to_be_gone(s3_server, tmp_path):
+    s3_server.client().create_bucket(Bucket="erasing-locked", ObjectLockEnabledForBucket=True)
+    store = archive_at(s3_server.address("erasing-locked", sse=s3_server.encryption))
     archived(tmp_path, store)
     place = Archives(store, HOST, tmp_path)
     with pytest.raises(ErasureError, match="Run the same again"):
@@ -96,11 +81,11 @@ def test_what_an_object_lock_keeps_is_not_said_to_be_gone(server, tmp_path):
             assert not any(matcher().in_bytes(line) for line in io.BytesIO(content_of(stream.read())))
 
 
-def test_older_versions_go_where_a_replacement_broke_off_or_somebody_has_overwritten_or_deleted(server, tmp_path):
-    client, bucket = server.client(), "erasing-older"
+def test_older_versions_go_where_a_replacement_broke_off_or_somebody_has_overwritten_or_deleted(s3_server, tmp_path):
+    client, bucket = s3_server.client(), "erasing-older"
     client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    store = archive_at(server.address(bucket, sse=server.encryption))
+    store = archive_at(s3_server.address(bucket, sse=s3_server.encryption))
     archived(tmp_path, store)
     key = "logs/archive/" + HOST
     objects = [one["Key"] for one in client.list_objects_v2(Bucket=bucket, Prefix=key)["Contents"]]
@@ -120,7 +105,7 @@ def test_older_versions_go_where_a_replacement_broke_off_or_somebody_has_overwri
     assert hits(place) == len(list(manager(place).export(12, emails=[MARIA]))) == 20
     assert erase(place).deleted == 20
     assert hits(place) == 0
-    after = versions(server, bucket)
+    after = versions(s3_server, bucket)
     assert not [line for one in after for line in content_of(one).splitlines() if matcher().in_bytes(line)]
     # What has nobody in it stays: it may be what somebody has overwritten by mistake.
     assert [content_of(one) for one in after].count(without) == 2
@@ -128,19 +113,19 @@ def test_older_versions_go_where_a_replacement_broke_off_or_somebody_has_overwri
     assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def test_an_archive_that_is_away_fails_the_run(server, tmp_path):
-    server.client().create_bucket(Bucket="erasing-away")
-    store = archive_at(server.address("erasing-away", sse=server.encryption))
+def test_an_archive_that_is_away_fails_the_run(s3_server, tmp_path):
+    s3_server.client().create_bucket(Bucket="erasing-away")
+    store = archive_at(s3_server.address("erasing-away", sse=s3_server.encryption))
     archived(tmp_path, store)
-    server.client().delete_objects(
+    s3_server.client().delete_objects(
         Bucket="erasing-away",
         Delete={
             "Objects": [
-                {"Key": one["Key"]} for one in server.client().list_objects_v2(Bucket="erasing-away")["Contents"]
+                {"Key": one["Key"]} for one in s3_server.client().list_objects_v2(Bucket="erasing-away")["Contents"]
             ]
         },
     )
-    server.client().delete_bucket(Bucket="erasing-away")
+    s3_server.client().delete_bucket(Bucket="erasing-away")
     result = erase(Archives(store, HOST, tmp_path))
     assert result.errors
     with pytest.raises(Exception, match="erasing-away"):

@@ -13,7 +13,6 @@ import signal
 import sys
 
 import pytest
-import s3_servers
 from erasure_helpers import MARIA, START, content_of, lines, matcher, numbers, write
 from retention_helpers import DAY, HOST, Time
 from retention_helpers import manager as retention
@@ -120,21 +119,12 @@ class Buckets:
         return found.get("Versions", []) + found.get("DeleteMarkers", [])
 
 
-@pytest.fixture(scope="module")
-def server(certificates, tmp_path_factory):
-    made = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
-    made.start()
-    yield made
-    made.kill()
-
-
 @pytest.fixture(params=["directory", "s3"])
-def archives(request, monkeypatch):
+def archives(request):
     if request.param == "directory":
         return Directories()
-    for name, value in s3_servers.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    return Buckets(request.getfixturevalue("server"))
+    request.getfixturevalue("s3_credentials")
+    return Buckets(request.getfixturevalue("s3_server"))
 
 
 def erase(place, archives):

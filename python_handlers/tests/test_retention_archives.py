@@ -149,6 +149,25 @@ def test_a_legal_hold_keeps_archived_files_too(logs, clock, store):
     assert run(logs, clock, store) == {("deleted", archived)}
 
 
+def test_files_under_legal_hold_are_backed_up_and_not_moved(logs, clock, store):
+    (logs / "legal-hold").write_text("security\n")
+    days_of(logs, clock, store, 2)
+    name = "security.log.20260103T020000Z"
+    clock.now += DAY
+    assert run(logs, clock, store, dry_run=True) >= {("held", name), ("backed up", name)}
+    assert run(logs, clock, store) >= {("held", name), ("backed up", name)}
+    clock.now += 3000 * DAY
+    later = run(logs, clock, store)
+    assert {kind for kind, _ in later} <= {"held", "backed up"}
+    assert ("held", f"backups/{HOST}/security/{name}") in later
+    assert sorted(numbers_in(*archived_logs(store, "backups/"))) == list(range(20))
+    assert verify(logs, archive=store, host=HOST).problems == []
+    (logs / "legal-hold").unlink()
+    run(logs, clock, store)
+    assert list(store.names()) == [one for one in store.names() if one.startswith("manifest")]
+    assert local_logs(logs) == []
+
+
 class LockedStore(DirectoryStore):
     """Stands in for a bucket whose object lock has not ended; the real one is in test_archives_s3.py."""
 

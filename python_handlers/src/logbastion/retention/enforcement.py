@@ -121,6 +121,9 @@ class ClassEnforcement:
         facts, span = self._known(path)
         if self._held:
             self._note(Action(HELD, path.name, _HELD, size))
+            if span is not None and self._may_be_copied(path):
+                # What a court wants must not be lost with the host.
+                self._back_up(path, facts, size)
             return
         if span is None:
             self._delete(path, None, size, "it is empty")
@@ -158,7 +161,7 @@ class ClassEnforcement:
 
         One that was restored from the archive is there already: it stays in the directory until its time is up.
         """
-        if self._upkeep.store is None or self._report.archive_away or self._is_restored(path):
+        if not self._may_be_copied(path):
             return
         size, days = os.stat(path, follow_symlinks=False).st_size, self._policy.archive_to_cold_storage_after_days
         if days and age >= timedelta(days=days):
@@ -166,7 +169,14 @@ class ClassEnforcement:
             if facts is not None and not self._dry_run:
                 self._upkeep.archive(path, facts, reason, self._locked_until(span))
             self._note(Action(ARCHIVED, path.name, reason, size))
-        elif self._backup_is_due() and (facts is None or not self._upkeep.has_backup(path, facts)):
+        else:
+            self._back_up(path, facts, size)
+
+    def _may_be_copied(self, path: Path) -> bool:
+        return self._upkeep.store is not None and not self._report.archive_away and not self._is_restored(path)
+
+    def _back_up(self, path: Path, facts: Facts | None, size: int) -> None:
+        if self._backup_is_due() and (facts is None or not self._upkeep.has_backup(path, facts)):
             reason = f"{self._policy.backup_frequency} backup"
             if facts is not None and not self._dry_run:
                 self._upkeep.back_up(path, facts, reason)

@@ -48,8 +48,8 @@ class LogRetentionManager:
     links, files without events, files that are not as the manifest says. Writers go on meanwhile; they notice a
     rotation when they write. It runs as the user who owns the files; one run at a time.
 
-    A file named ``legal-hold`` in the directory holds streams, one a line, whose files are neither compressed nor
-    deleted, in the archive neither; ``#`` begins a comment.
+    A file named ``legal-hold`` in the directory holds streams, one a line, whose files are neither compressed nor moved
+    nor deleted, in the archive neither, but are backed up as ever; ``#`` begins a comment.
 
     Because files go as a whole and hold the records of about a day, an event lives up to two days longer than a legal
     minimum, and goes up to two days before a privacy maximum.
