@@ -12,6 +12,8 @@ from lab.fire.visitors import visiting
 APP = stack.APPLICATION
 NAME = stack.APPLICATION_NAME
 SLOW_SECONDS = 2.6
+MISTYPED_EACH_SECONDS = 10
+"""Rarely enough not to be taken for an attack (AuthenticationFailureSpike: more than ten a minute)."""
 DECLINED, UNREACHABLE = "4000000000000002", "4000000000000119"
 _GUESSER = f"{remote.DIRECTORY}/guesser.py"
 _DETECTION_TABLE = "logbastion_detection_subject"
@@ -56,7 +58,9 @@ def _guessing() -> Iterator[None]:
 def _detection_without_table() -> Iterator[None]:
     _rename(_DETECTION_TABLE, f"{_DETECTION_TABLE}_away")
     try:
-        yield
+        # Nothing else in calm traffic is counted there, but for a password that is mistyped every few minutes.
+        with visiting(lambda visitor: visitor.fail_to_log_in(), each=MISTYPED_EACH_SECONDS):
+            yield
     finally:
         _rename(f"{_DETECTION_TABLE}_away", _DETECTION_TABLE)
 
@@ -167,7 +171,11 @@ ATTACKS = (
         stand_in="reported by a process of the application through log_authentication_attempt: the log-in page hashes a password for each, "
         "and two cores hash too few",
     ),
-    Cause("the table of the detection's counts is gone", (Expected("DetectionBlind"),), _detection_without_table),
+    Cause(
+        "the table of the detection's counts is gone, and passwords are mistyped",
+        (Expected("DetectionBlind"),),
+        _detection_without_table,
+    ),
     Cause(
         "the application logs at the bottom of a recursion",
         (Expected("RedactionFailing"),),
