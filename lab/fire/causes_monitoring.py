@@ -244,8 +244,11 @@ class Seconds:
     @contextmanager
     def no_alertmanager(self) -> Iterator[None]:
         """Stop the one that is watched, while a second one delivers."""
-        with self.alertmanager(watched=False), remote.stopped(HOST, "prometheus-alertmanager"):
-            yield
+        with self.alertmanager(watched=False):
+            with remote.stopped(HOST, "prometheus-alertmanager"):
+                yield
+            # The first one has never heard of it, so only the second one can tell that it is over.
+            remote.wait_until(lambda: _is_over("AlertmanagerDown"), 60, "the second Alertmanager does not tell the end")
 
     @contextmanager
     def no_application(self) -> Iterator[None]:
@@ -335,6 +338,12 @@ def _second_alertmanager(watched: bool) -> Change:
             targets["alertmanager"].append(SECOND_ALERTMANAGER)
 
     return change
+
+
+def _is_over(name: str) -> bool:
+    """Say whether the receiver heard last that an alert is over, or has never heard of it."""
+    heard = [each["status"] for each in stack.received_alerts() if each["labels"]["alertname"] == name]
+    return heard[-1:] != ["firing"]
 
 
 def _watched_up(name: str, instance: str) -> None:
