@@ -158,7 +158,7 @@ def officer(logs: Path) -> Any:
 @pytest.fixture(scope="module")
 def s3_server(certificates: Any, tmp_path_factory: Any) -> Iterator[Any]:
     """Return a server that speaks S3 and runs; see `s3_servers`."""
-    import s3_servers  # needs boto3, which not every environment of tox has
+    import s3_servers  # boto3 takes a while, and few tests need it
 
     found = s3_servers.made(certificates, tmp_path_factory.mktemp("s3"))
     found.start()

@@ -189,6 +189,26 @@ def test_deleting_removes_begun_uploads_and_every_version(s3_server, bucket, sto
     assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
+def test_an_older_version_is_listed_read_and_removed(s3_server, bucket, store, path):
+    versioning = {"Bucket": bucket, "VersioningConfiguration": {"Status": "Enabled"}}
+    s3_server.client().put_bucket_versioning(**versioning)
+    before = path.read_bytes()
+    store.put(NAME, path)
+    assert list(store.older_versions()) == []
+    s3_server.client().put_object(Bucket=bucket, Key=f"logs/{NAME}", Body=b"by hand")
+    (older,) = store.older_versions("archive/host-1/")
+    assert (older.name, older.size) == (NAME, len(before))
+    assert list(store.older_versions("archive/host-2/")) == []
+    with store.open_older(older) as stream:
+        assert stream.read() == before
+    store.remove_older(older)
+    assert list(store.older_versions()) == []
+    with pytest.raises(ArchiveError), store.open_older(older):
+        pass
+    with store.open(NAME) as stream:
+        assert stream.read() == b"by hand"
+
+
 def test_what_is_locked_stays_until_its_time_and_is_told(s3_server, locking, path):
     store = archive_at(s3_server.address(locking, sse=s3_server.encryption))
     store.put(NAME, path, locked_until=datetime.now(timezone.utc) + timedelta(days=1))

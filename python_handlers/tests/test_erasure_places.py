@@ -113,8 +113,27 @@ def test_an_archive_that_locks_is_not_said_to_be_clean(archived):
     dry = erase(place, dry_run=True)
     assert (dry.errors, dry.found, dry.deleted) == ((), hits(place), hits(place))
     locking.keeps = False
+    (directory / "legal-hold").write_text("application\nsecurity\n")
+    of_hold, kept = manager(place).anonymize_user_logs(12, emails=[MARIA]), dict(locking.older)
+    assert (of_hold.outcome, of_hold.total("held"), of_hold.total("deleted")) == ("held", hits(place), 0)
+    assert locking.older == kept
+    (directory / "legal-hold").unlink()
     assert manager(place).anonymize_user_logs(12, emails=[MARIA]).outcome == "complete"
     assert locking.older == {}
+
+
+def test_what_broke_off_on_its_way_to_the_archive_goes_but_not_in_a_dry_run(archived):
+    directory, store, _ = archived
+    partial, other = (
+        store.root / f"archive/{host}/security/security.log-20260101.gz.partial" for host in (HOST, "host-2")
+    )
+    other.parent.mkdir(parents=True)
+    for path in (partial, other):
+        path.write_bytes(lines(range(1))[0])
+    erase(Archives(store, HOST, directory), dry_run=True)
+    assert partial.exists()
+    erase(Archives(store, HOST, directory))
+    assert (partial.exists(), other.exists()) == (False, True)
 
 
 def test_an_altered_copy_in_the_archive_is_told(archived):

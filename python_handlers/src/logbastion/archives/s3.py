@@ -163,16 +163,17 @@ class S3Store(ArchiveStore):
         """Open an older version for reading.
 
         Raises:
-            NotArchivedError: it is gone.
+            ArchiveError: it is gone. Not every server says so in a way of its own, as NotArchivedError would.
 
         """
         with self._open(older.name, VersionId=older.version) as stream:
             yield stream
 
     def remove_older(self, older: OlderVersion) -> None:
-        """Remove an older version; one that is gone is no error.
+        """Remove an older version; of one that is gone, some servers say so and others do not.
 
         Raises:
+            ArchiveError: the server does not know it.
             LockedError: the bucket keeps it until a later time.
 
         """

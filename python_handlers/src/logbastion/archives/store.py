@@ -139,15 +139,16 @@ class ArchiveStore(ABC):
         """Open an older version for reading from its beginning to its end.
 
         Raises:
-            NotArchivedError: it is gone.
+            ArchiveError: it is gone.
 
         """
 
     @abstractmethod
     def remove_older(self, older: OlderVersion) -> None:
-        """Remove an older version; one that is gone is no error.
+        """Remove an older version.
 
         Raises:
+            ArchiveError: the store does not know it.
             LockedError: the store keeps it until a later time.
 
         """

@@ -38,10 +38,10 @@ _FAILURES: Final[tuple[type[Exception], ...]] = (OSError, PlaceError, ArchiveErr
 class Archives:
     """The copies of one host in an archive, moved there or backed up.
 
-    A copy without the person takes the place of each that has the person. Older versions that have the person go,
-    unless the archive keeps them for a time by object lock: then the erasure has not ended, and says so, until a later
-    call could remove them. Older versions without the person stay: somebody may have overwritten or deleted a copy by
-    mistake.
+    A copy without the person takes the place of each that has the person, with all its older versions. Of other names,
+    older versions that have the person go; those without stay, since somebody may have overwritten or deleted a copy by
+    mistake. What the archive keeps for a time by object lock stays too: then the erasure has not ended, and says so,
+    until a later call could remove it.
 
     Args:
         store: the archive.

@@ -45,7 +45,6 @@ from logbastion.streams import STREAMS
 
 AMENDED_REASON: Final = "a person was erased from it"
 _LOCK_SECONDS: Final = 60.0
-"""Names, one a line, the objects of which the archive keeps a version from before an erasure (object lock)."""
 _NOT_LOGS: Final = frozenset({LEGAL_HOLD_FILE, FILE_NAME, MANIFEST_FILE, SEGMENT_FILE})
 _FAILURES: Final[tuple[type[Exception], ...]] = (OSError, PlaceError, AlteredError, NoRecordTimeError, *UNREADABLE)
 
