@@ -175,6 +175,11 @@ def run(place, archives, kill_at=0):
     return int(told) if code == 0 else None
 
 
+def is_complete(place):
+    """Return whether the last erasure that was begun has entered its end."""
+    return [one.outcome for one in Ledger(place / "ledger").erasures()][-1:] == ["complete"]
+
+
 def state(place, archives):
     """Return a hash of each file but those with times or keys of the run in them."""
     return archives.content(place) | {
@@ -238,13 +243,16 @@ def test_after_a_kill_at_any_point_the_same_call_ends_the_same(begun, archives, 
         place, at = copied("killed"), chance.randint(1, steps)
         # Runs differ by a step or two, so that the last ones are not always reached.
         assert run(place, archives, at) is None or at > steps - 5, (seed, number, at)
+        # One that was killed, or not, after it had entered its end is followed by a new erasure.
+        ended = int(is_complete(place))
         second = chance.randint(1, steps)  # and the next one perhaps, too
         if run(place, archives, second) is None:
+            ended += len(Ledger(place / "ledger").erasures()) > ended and is_complete(place)
             assert run(place, archives) is not None, (seed, number, at, second)
         assert state(place, archives) == expected, (seed, number, at, second)
         report = verify(place / "logs", archive=archives.of(place), host=HOST)
         assert report.problems == [], (seed, number, at, second)
-        assert [one.outcome for one in Ledger(place / "ledger").erasures()] == ["complete"]
+        assert [one.outcome for one in Ledger(place / "ledger").erasures()] == ["complete"] * (ended + 1)
         shutil.rmtree(place)
         archives.removed(place)
     archives.removed(done)
