@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import pickle
+import subprocess
+import sys
 import uuid
 
 import orjson
@@ -153,14 +155,22 @@ def test_ids_differ_and_both_variant_bits_are_free():
     assert {one[19] for one in ids} == set("89ab")
 
 
-def test_a_child_whose_fork_python_was_not_told_of_makes_other_ids(monkeypatch):
-    uuid7(0)
-    owner, pieces = identifiers._pool
-    assert owner == os.getpid()
-    copied = list(pieces)
-    monkeypatch.setattr(identifiers.os, "getpid", lambda: owner + 1)
-    children = [uuid7(0) for _ in range(len(copied))]
-    assert not {piece.hex("-", 6) for piece in copied} & {one[19:] for one in children}
+FORKED_IN_C = """
+import ctypes, os, sys
+from logbastion.identifiers import _pool, uuid7
+uuid7(0)
+count = len(_pool)
+child = ctypes.PyDLL(None).fork()
+if child:
+    os.waitpid(child, 0)
+print(*(uuid7(0) for _ in range(count)), sep="\\n", flush=True)
+"""
+
+
+def test_a_child_whose_fork_python_was_not_told_of_makes_other_ids():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    made = subprocess.check_output([sys.executable, "-c", FORKED_IN_C], env=environment, timeout=60).split()
+    assert len(made) == len(set(made)) == 2 * (identifiers._POOL_SIZE - 1)
 
 
 @pytest.mark.parametrize(

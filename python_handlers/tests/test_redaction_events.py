@@ -83,9 +83,13 @@ def test_pseudonyms_join_events_of_one_person():
     assert redactor(dict(first)) == first
 
 
-def test_it_fails_closed(monkeypatch):
-    monkeypatch.setattr("logbastion.redaction.text.TextRedactor._find", lambda *_: 1 / 0)
-    record = logging.LogRecord("business", 20, "f", 1, "hunter2 secret of its own", (), None)
+@pytest.mark.parametrize(
+    ("finders", "message"),
+    [("_find_without_signs", "hunter2 secret of its own"), ("_find", "hunter2: a secret of its own")],
+)
+def test_it_fails_closed(monkeypatch, finders, message):
+    monkeypatch.setattr(f"logbastion.redaction.text.TextRedactor.{finders}", lambda *_: 1 / 0)
+    record = logging.LogRecord("business", 20, "f", 1, message, (), None)
     found = json.loads(EventFormatter().format(record))
     assert "withheld" in found["message"]
     assert found["logger"] == "business"

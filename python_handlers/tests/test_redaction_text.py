@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from logbastion.cards import is_card_number
 from logbastion.redaction import Redactor
+from logbastion.redaction import text as text_module
 from logbastion.redaction.markers import MARKER, marker
 from logbastion.redaction.numbers import is_nif
 
@@ -211,3 +212,12 @@ def test_tax_numbers():
     assert is_nif("123456789")
     assert not is_nif("123456780")
     assert not is_nif("400000000")
+
+
+@settings(max_examples=500)
+@given(text=st.text("0123456789 \n\t/(_#aZ", max_size=40))
+@example(text="123/456/789")
+@example(text="x12345678 9")
+@example(text="PT50 0002 0123 1234 5678 9015 4")
+def test_the_short_look_for_numbers_sees_what_the_long_one_sees(text):
+    assert text_module._may_have_plain_number(text) == text_module._may_have_number(text)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import mmap
 import multiprocessing
 import multiprocessing.util
 import os
@@ -234,19 +235,23 @@ def test_a_fork_does_not_wait_for_ever(sink, ship, logger, monkeypatch):
     assert sink.numbers() == list(range(10))
 
 
-def test_a_child_whose_fork_python_was_not_told_of(sink, ship, logger, monkeypatch):
+@pytest.mark.parametrize("wiped", [True, False], ids=["wiped page", "process number"])
+def test_a_child_whose_fork_python_was_not_told_of(sink, ship, logger, monkeypatch, wiped):
     """uWSGI forks in C; without its option py-call-uwsgi-fork-hooks nobody calls what Python has for forks."""
+    unforked = processes._page_of_this_process() if wiped else processes._ProcessNumber()
+    assert isinstance(unforked, mmap.mmap) == wiped
+    unforked[0] = 1
     handler = ship(sink.address)
     log_numbers(logger, 0, 10)
     eventually(lambda: handler.counts().shipped == 10)
-    parent, hooks = os.getpid(), list(processes._hooks)
+    hooks = list(processes._hooks)
     processes._hooks.clear()
-    child = os.fork()
+    child = os.fork()  # in C it would leave the child an interpreter whose lock the worker may hold
     processes._hooks.extend(hooks)
+    monkeypatch.setattr(processes, "_unforked", unforked)  # what Python calls has not touched it
     if child == 0:
         code = 1
         try:
-            processes._process = parent
             assert handler.wait(0)  # the parent's are not its own, though they are not settled
             log_numbers(logger, 10, 20)
             assert handler.counts().queued == 10

@@ -79,7 +79,7 @@ def completed_line(beginning: str, rest: dict[str, Any]) -> bytes | None:
             end = _dumps(rest)
         except TypeError:
             end = json_dumps(rest)
-        line = b"%b,%b" % (beginning.encode(), end[1:])
+        line = b"".join((beginning.encode(), b",", end[1:]))
     else:
         line = beginning.encode() + b"}\n"
     line = _without_harm(line)

@@ -8,11 +8,12 @@ import os
 import re
 import time
 import uuid
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from logbastion.encoding import json_text
-from logbastion.identifiers import uuid7
+from logbastion.identifiers import uuid7_beginning, uuid7_end
 from logbastion.jsonsafe import safe_str, shortened
 from logbastion.streams import stream_for
 
@@ -33,35 +34,42 @@ _EPOCH: Final = datetime.datetime(1970, 1, 1)  # UTC; naive, so that its text ha
 
 def event_id(record: logging.LogRecord) -> str:
     """Return the record's ``event.id``, a UUIDv7 that is made on the first call and kept on the record."""
-    return identifier_of(record, moment_of(record.created)[1])
+    return identifier_of(record, moment_of(record.created))
 
 
-def identifier_of(record: logging.LogRecord, microseconds: int) -> str:
+def identifier_of(record: logging.LogRecord, moment: Moment) -> str:
     """Return the ``event.id`` of a record of that moment; see :func:`event_id`.
 
     ``dict.setdefault`` is one step, so handlers in several threads get the same.
     """
     attributes = record.__dict__
-    made = uuid7(microseconds) if EVENT_ID not in attributes else ""
-    identifier: object = attributes.setdefault(EVENT_ID, made)
-    if identifier is made and made:
-        return made
+    if EVENT_ID not in attributes:
+        made = moment[1] + uuid7_end(moment[2])
+        kept: object = attributes.setdefault(EVENT_ID, made)
+        if kept is made:
+            return made
+    identifier: object = attributes[EVENT_ID]
     if type(identifier) is str and _IDENTIFIER.fullmatch(identifier):
         return identifier
-    attributes[EVENT_ID] = made = uuid7(microseconds)  # somebody has put something else there
+    attributes[EVENT_ID] = made = moment[1] + uuid7_end(moment[2])  # somebody has put something else there
     return made
 
 
-def moment_of(created: float) -> tuple[str, int]:
-    """Return a time as RFC 3339 in UTC and as microseconds since 1970; a value that is no time becomes now.
+Moment = tuple[str, str, int]
+"""A time as RFC 3339 in UTC, the beginning of the UUIDv7 of that millisecond, and the microseconds of it."""
+
+
+def moment_of(created: float) -> Moment:
+    """Return a moment; a value that is no time becomes now.
 
     Args:
         created: seconds since 1970.
 
     """
     try:
-        microseconds = round(created * 1e6)
-        return f"{_millisecond(microseconds // 1000)}{_DIGITS[microseconds % 1000]}Z", microseconds
+        milliseconds, microseconds = divmod(round(created * 1e6), 1000)
+        text, beginning = _millisecond(milliseconds)
+        return f"{text}{_DIGITS[microseconds]}Z", beginning, microseconds
     except Exception:  # no number, not finite, or beyond the year 9999
         return moment_of(time.time())
 
@@ -72,8 +80,8 @@ def _second(whole: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _millisecond(whole: int) -> str:
-    return f"{_second(whole // 1000)}.{_DIGITS[whole % 1000]}"
+def _millisecond(whole: int) -> tuple[str, str]:
+    return f"{_second(whole // 1000)}.{_DIGITS[whole % 1000]}", uuid7_beginning(whole)
 
 
 def stream_of(record: logging.LogRecord) -> str:
@@ -81,7 +89,8 @@ def stream_of(record: logging.LogRecord) -> str:
     return names_of(record.name, record.levelname, record.levelno)[2][len(_DATASET) :]
 
 
-class WrittenFrame(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class WrittenFrame:
     """The JSON of a frame, in the pieces between what changes from event to event; see :meth:`EventFrame.written`."""
 
     stream: str
@@ -111,11 +120,11 @@ class EventFrame:
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the frame with an empty message, which keeps the message's place."""
-        moment, microseconds = moment_of(record.created)
+        moment = moment_of(record.created)
         process = _pid_of(record.process)
         names = names_of(record.name, record.levelname, record.levelno)
-        identifier = identifier_of(record, microseconds)
-        return self._fields(names, moment, identifier, os.getpid() if process is None else process, "")
+        identifier = identifier_of(record, moment)
+        return self._fields(names, moment[0], identifier, os.getpid() if process is None else process, "")
 
     def written(self, record: logging.LogRecord) -> WrittenFrame | None:
         """Return the JSON of a frame like this record's, or None where the record's names are unusual."""
@@ -127,7 +136,8 @@ class EventFrame:
         text = json_text(self._fields(names, place, place, process, place))
         before_time, before_timestamp, before_message, before_id, end = text.split(place)
         stream = names[2][len(_DATASET) :]
-        return WrittenFrame(stream, before_time, before_timestamp, before_message[:-1], before_id[1:], end[:-1])
+        pieces = before_time, before_timestamp, before_message[:-1], before_id[1:], end[:-1]
+        return WrittenFrame(stream, *pieces)
 
     def _fields(
         self, names: tuple[str, str, str], moment: str, identifier: str, process: int, message: str

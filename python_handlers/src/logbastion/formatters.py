@@ -6,7 +6,8 @@ import logging
 import socket
 import traceback
 import uuid
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from logbastion.encoding import completed_line, encode_line, quoted
 from logbastion.event_frame import (
@@ -132,12 +133,13 @@ class EventFormatter(logging.Formatter):
         content = _content_of(record, self._arguments, frame.stream)
         if _EVENT in content:  # of an incident, and rare: it belongs into the frame
             return encode_line(self._gate(self.event(record)))
-        moment, microseconds = moment_of(record.created)
+        moment = moment_of(record.created)
+        time = moment[0]
         content = judge(content, frame.stream)
         message = content.pop("message")
         beginning = (
-            f"{frame.before_time}{moment}{frame.before_timestamp}{moment}{frame.before_message}{quoted(message)}"
-            f"{frame.before_id}{identifier_of(record, microseconds)}{frame.end}"
+            f"{frame.before_time}{time}{frame.before_timestamp}{time}{frame.before_message}{quoted(message)}"
+            f"{frame.before_id}{identifier_of(record, moment)}{frame.end}"
         )
         line = completed_line(beginning, content)
         return line or encode_line({**self._frame.fields(record), "message": message, **content})
@@ -197,7 +199,8 @@ def _content_of(record: logging.LogRecord, arguments: Arguments | None, stream: 
     return content
 
 
-class _Taken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Taken:
     """What is taken of a record."""
 
     numbers: list[str]

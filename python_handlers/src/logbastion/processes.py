@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import multiprocessing.process
 import multiprocessing.util
 import os
@@ -18,9 +19,11 @@ _EXIT_PRIORITY: Final = -100
 _FORK_WAITS: Final = 0.5
 """Seconds that a fork waits at most. Only a name server that does not answer takes so long."""
 
+_MADV_WIPEONFORK: Final = 18
+"""``asm-generic/mman-common.h``; Python has no name for it."""
+
 _hooks: list[Callable[[], None]] = []
 _locks: dict[int, Any] = {}
-_process = os.getpid()
 _whole = threading.RLock()
 _forking: set[int] = set()
 
@@ -63,27 +66,53 @@ def renew_after_fork(instances: weakref.WeakSet[_T], renew: Callable[[_T], objec
     after_fork(hook)
 
 
+class _ProcessNumber:
+    """Stands for :func:`_page_of_this_process` where the kernel wipes no page. Asking takes six times as long."""
+
+    def __init__(self) -> None:
+        self._process = 0
+
+    def __getitem__(self, _index: int) -> int:
+        return os.getpid() == self._process
+
+    def __setitem__(self, _index: int, _value: int) -> None:
+        self._process = os.getpid()
+
+
+def _page_of_this_process() -> Any:
+    """Return memory that the kernel fills with zeros in the child of every fork, whoever forks (``madvise(2)``)."""
+    try:
+        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        page.madvise(_MADV_WIPEONFORK)
+    except (AttributeError, OSError, ValueError):  # no Linux, or one before 4.14
+        return _ProcessNumber()
+    return page
+
+
+_unforked = _page_of_this_process()
+_unforked[0] = 1  # until a fork makes it 0, in the child
+
+
 def notice_fork() -> None:
     """Call the hooks if this is the child of a fork that has not called them.
 
     ``os.register_at_fork`` is for forks by Python. uWSGI forks in C, and calls those hooks only with its option
     ``py-call-osafterfork``.
     """
-    process = os.getpid()
-    if process != _process:
+    if not _unforked[0]:
         # A lock that the parent had may be held for ever by a thread that is not here; this one is the child's own.
-        with _locks.setdefault(process, threading.RLock()):
-            if process != _process:
+        with _locks.setdefault(os.getpid(), threading.RLock()):
+            if not _unforked[0]:
                 _after_fork_in_child()
 
 
 def _after_fork_in_child() -> None:
-    global _process, _whole  # noqa: PLW0603
+    global _whole  # noqa: PLW0603
     _whole = threading.RLock()
     _forking.clear()
     for hook in _hooks:
         hook()
-    _process = os.getpid()  # last, so that no other thread goes on before
+    _unforked[0] = 1  # last, so that no other thread goes on before
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from operator import is_
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from logbastion.jsonsafe import safe_str
 from logbastion.pseudonyms import pseudonym_of
@@ -55,7 +56,8 @@ _MAX_PLAIN_NAMES: Final = 4096
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-class _Passed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Passed:
     """What a stream has let pass before."""
 
     names: set[str]
@@ -112,7 +114,7 @@ class Redactor:
     def judge(self, content: dict[str, Any], stream: str) -> dict[str, Any]:
         """Return the content of an event as it may be written; see :data:`logbastion.gate.Judge`."""
         redact = self._texts.redact
-        _, clean = self._passed.get(stream) or self._passed_in(stream)
+        clean = (self._passed.get(stream) or self._passed_in(stream)).texts
         changed = False
         for name, value in content.items():
             kind = type(value)
@@ -192,7 +194,8 @@ class Redactor:
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> Mapping[str, Any]:
         """Return the fields as they may be written, the very same mapping when that is how they are."""
         redact = self._texts.redact
-        plain, clean = self._passed.get(stream) or self._passed_in(stream)
+        passed = self._passed.get(stream) or self._passed_in(stream)
+        plain, clean = passed.names, passed.texts
         if "value" in fields:
             fields = self._named_value(fields)
         kept = 0

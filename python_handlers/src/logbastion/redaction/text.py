@@ -34,6 +34,8 @@ _SIGN: Final = re.compile(r"[=:|@%\\&+<)\]'\".\-]")
 # They look back from a digit: what begins with a digit is found fast, and of digits in a row one only is a beginning.
 _EIGHT_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ \t.\-/()_\u00a0\u2009\u202f]{0,3}\d){7}")
 _NINE_DIGITS: Final = re.compile(r"\d(?<!\d\d)(?:[ \t\r\n.\-/()_\u00a0\u2009\u202f]{0,3}\d){8}")
+# What begins nine digits in ASCII looks like this, and is looked for in a third of the time.
+_NINE_PLACES: Final = re.compile(r"[0-9][0-9 \t\r\n.\-/()_]{8}")
 _IBAN_START: Final = re.compile(
     r"\d(?<=[A-Za-z]{2}\d)(?<![0-9A-Za-z][A-Za-z]{2}\d)\d(?:[ .\-\u00a0\u202f]?[0-9A-Za-z]){4}"
 )
@@ -92,7 +94,7 @@ class TextRedactor:
         if text in clean:
             return text
         if text.isascii() and _SIGN.search(text) is None:  # so nothing is encoded in it, and nothing was cut off
-            found = self._find(text, stream, signs=False)
+            found = self._find_without_signs(text)
             redacted = self._marked(text, found) if found else text
         else:
             redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
@@ -156,17 +158,8 @@ class TextRedactor:
         ]
         return self._replaced(text, findings, kept) if findings else text
 
-    def _find(self, text: str, stream: str, *, signs: bool = True) -> list[Finding]:
-        """Ask the finders whose first sign is there; most texts have none, and are done with these questions.
-
-        Args:
-            text: any.
-            stream: where it goes.
-            signs: False for ASCII that has none of :data:`_SIGN`.
-
-        """
-        if not signs:
-            return self._find_without_signs(text)
+    def _find(self, text: str, stream: str) -> list[Finding]:
+        """Ask the finders whose first sign is there; most texts have none, and are done with these questions."""
         lower = text.lower()
         assigns = "=" in text or ":" in text
         found: list[Finding] = []
@@ -201,10 +194,10 @@ class TextRedactor:
         found: list[Finding] = []
         if len(text) >= _SHORTEST_TOKEN and _LONG_WORD.search(text):
             found += find_tokens(text)
-        if _may_have_number(text):
+        if len(text) >= _SHORTEST_NUMBER and _may_have_plain_number(text):
             found += find_numbers(text)
         lower = text.lower()
-        if lower.islower():  # it has a letter
+        if lower != text.upper():  # it has a letter
             found += self._find_by_words(text, lower)
         return found
 
@@ -288,6 +281,13 @@ def _may_have_number(text: str) -> bool:
         _NINE_DIGITS.search(text) is not None
         or (len(text) >= _SHORTEST_IBAN and _IBAN_START.search(text) is not None)
         or ("+" in text and _EIGHT_DIGITS.search(text) is not None)
+    )
+
+
+def _may_have_plain_number(text: str) -> bool:
+    """Do what :func:`_may_have_number` does for ASCII without any :data:`_SIGN`, so without a plus."""
+    return (_NINE_PLACES.search(text) is not None and _NINE_DIGITS.search(text) is not None) or (
+        len(text) >= _SHORTEST_IBAN and _IBAN_START.search(text) is not None
     )
 
 

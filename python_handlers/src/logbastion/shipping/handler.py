@@ -135,7 +135,7 @@ class ShippingHandler(UnlockedHandler):
                 return
             # The worker's thread is the one that makes room, so it cannot wait for room.
             wait = known is None or get_ident() != known.ident
-            self._spool.append(stream, line, wait=wait)
+            self._spool.append(stream, line, wait)
             if worker is None and not self._closed:
                 self._start()
         except Exception:  # logging never stops the application

@@ -22,7 +22,7 @@ _MAX_INNER: Final = 16
 
 def frame(payload: bytes) -> bytes:
     """Return the line that holds the payload."""
-    return b"%08x %b\n" % (crc32(payload), payload)
+    return b"".join((b"%08x " % crc32(payload), payload, b"\n"))
 
 
 def unframe(line: bytes) -> bytes | None:
@@ -65,13 +65,10 @@ def parse(block: bytes, max_events: int, final: bool) -> Parsed:
     lines = block.split(b"\n")
     rest = lines.pop()
     whole = lines if len(lines) <= max_events else lines[:max_events]
-    events = []
-    for line in whole:
-        payload = line[HEAD:]
-        if line[:HEAD] != b"%08x " % crc32(payload):
-            return _parse_damaged(lines, rest, max_events, final)
-        events.append(payload)
-    if rest and final and len(events) < max_events:
+    events = [line[HEAD:] for line in whole]
+    # All heads at once, because one format of a thousand numbers takes less time than a thousand formats of one.
+    heads = b"%08x " * len(events) % tuple(map(crc32, events))
+    if heads != b"".join([line[:HEAD] for line in whole]) or (rest and final and len(events) < max_events):
         return _parse_damaged(lines, rest, max_events, final)
     return Parsed(events, sum(map(len, whole)) + len(whole))
 

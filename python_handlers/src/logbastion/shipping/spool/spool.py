@@ -118,7 +118,7 @@ class Spool:
             for stream in STREAMS
         }
 
-    def append(self, stream: str, payload: bytes, *, wait: bool = True) -> bool:
+    def append(self, stream: str, payload: bytes, wait: bool = True) -> bool:
         """Keep an event.
 
         Args:

@@ -69,7 +69,7 @@ class TcpTransport:
             # Before writing: what was lost with a connection that the receiver has closed is noticed here.
             settled = self._look(connection)
             if events:
-                data = b"\n".join(events) + b"\n"
+                data = b"\n".join((*events, b""))
                 connection.sendall(data)
                 self._sent += len(data)
                 self._travelling.append((len(events), self._sent))
