@@ -1,6 +1,6 @@
 # Each target is a thin line over a real command; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-unit-stack test-unit-package test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents bench-erasure fire fire-all quiet-hour
+.PHONY: dashboards dashboard-previews help venv lock up down status test lint test-unit test-unit-stack test-unit-package test-package test-pythons test-roles test-stack test-long test-alert-mutations alert-rules retention bench-shipping bench-bulk bench-redaction fuzz bench-metrics bench docs test-pages test-elasticsearch test-playbooks test-ingest bench-detection bench-incidents bench-erasure fire fire-all quiet-hour
 
 PYTHON := .venv/bin/python
 # Molecule and ansible-lint start ansible-playbook by name.
@@ -145,6 +145,10 @@ alert-rules: venv ## Make what is generated in alertmanager/: burn-rate rules, p
 
 bench-shipping: build/bench-venv/requirements.txt ## Shipping measured beside its peers; writes build/bench-shipping.json; OPTIONS="--measure flow --repeat 1" for a part
 	cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.shipping --output ../build/bench-shipping.json $(OPTIONS)
+
+bench-bulk: venv build/bench-venv/requirements.txt ## Documents into the running lab's Elasticsearch, by `logbastion` and by the official client's parallel_bulk in turns (two minutes)
+	destination=$$($(PYTHON) -m lab host address observer):9200 && cd python_handlers && ../build/bench-venv/bin/python -m benchmarks.bulk \
+		--destination $$destination --ca-file ../secrets/lab/certificates/ca/ca.crt --password-file ../secrets/lab/passwords/log_writer $(OPTIONS)
 
 fuzz: build/fuzz-venv/requirements.txt ## Redaction, formatter and spool reader fuzzed with atheris; SECONDS=60 for all targets together
 	cd python_handlers && PYTHONPATH=.:src:tests ../build/fuzz-venv/bin/python -m fuzz --seconds $(SECONDS) --directory ../build/fuzz

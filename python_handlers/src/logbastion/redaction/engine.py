@@ -113,7 +113,6 @@ class Redactor:
 
     def judge(self, content: dict[str, Any], stream: str) -> dict[str, Any]:
         """Return the content of an event as it may be written; see :data:`logbastion.gate.Judge`."""
-        redact = self._texts.redact
         clean = (self._passed.get(stream) or self._passed_in(stream)).texts
         changed = False
         for name, value in content.items():
@@ -126,11 +125,11 @@ class Redactor:
                 if name == "correlation_id" and (value == self._last_id or _UUID.fullmatch(value)):
                     self._last_id = value  # that of a request comes again with its next event
                     continue
-                written: Any = redact(value, stream)
+                written: Any = self._texts.redact_new(value, stream, clean)
             elif name == "extra":
                 written = self._mapping(value, stream)
             elif name == "error":
-                written = {key: redact(text, stream) for key, text in value.items()}
+                written = {key: self._texts.redact(text, stream) for key, text in value.items()}
             elif name == "security":
                 written = self._security(value, stream)
             elif isinstance(value, (dict, list)):
@@ -193,7 +192,6 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> Mapping[str, Any]:
         """Return the fields as they may be written, the very same mapping when that is how they are."""
-        redact = self._texts.redact
         passed = self._passed.get(stream) or self._passed_in(stream)
         plain, clean = passed.names, passed.texts
         if "value" in fields:
@@ -204,7 +202,7 @@ class Redactor:
                 break
             kind = type(value)
             if kind is str:
-                if value not in clean and redact(value, stream) is not value:
+                if value not in clean and self._texts.redact_new(value, stream, clean) is not value:
                     break
             elif kind is int and -_LEAST_NUMBER < value < _LEAST_NUMBER:
                 pass

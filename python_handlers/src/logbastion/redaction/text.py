@@ -91,8 +91,10 @@ class TextRedactor:
 
         """
         clean = self._clean.get(stream) or self.clean_in(stream)
-        if text in clean:
-            return text
+        return text if text in clean else self.redact_new(text, stream, clean)
+
+    def redact_new(self, text: str, stream: str, clean: set[str]) -> str:
+        """Do what :meth:`redact` does with a text that is not in what :meth:`clean_in` returns for the stream."""
         if text.isascii() and _SIGN.search(text) is None:  # so nothing is encoded in it, and nothing was cut off
             found = self._find_without_signs(text)
             redacted = self._marked(text, found) if found else text
