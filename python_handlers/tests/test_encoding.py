@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strange_values import FLOATS, LEAVES, NAMES, TEXTS, VALUES, record
 
-from logbastion import EventFormatter, encoding, identifiers, jsonsafe
+from logbastion import EventFormatter, encoding, event_frame, identifiers, jsonsafe
 from logbastion.formatters import event_id
 from logbastion.identifiers import uuid7
 
@@ -153,6 +153,19 @@ def test_ids_differ_and_both_variant_bits_are_free():
     ids = {uuid7(0) for _ in range(1000)}
     assert len(ids) == 1000
     assert {one[19] for one in ids} == set("89ab")
+
+
+def test_threads_that_format_the_same_record_at_once_use_the_same_id(monkeypatch):
+    made = record()
+    first = uuid7(0)
+
+    def slower(microseconds):
+        made.__dict__.setdefault(event_frame.EVENT_ID, first)  # by the other thread
+        return identifiers.uuid7_end(microseconds)
+
+    monkeypatch.setattr(event_frame, "uuid7_end", slower)
+    assert event_id(made) == first
+    assert json.loads(FORMATTER.format(made))["event"]["id"] == first
 
 
 FORKED_IN_C = """
