@@ -7,6 +7,7 @@ import pytest
 
 from logbastion import EventFormatter
 from logbastion.redaction import Classification, ClassificationError, RedactionFilter, Redactor
+from logbastion.redaction.text import TextRedactor
 
 CARD = "4111111111111111"
 
@@ -81,6 +82,30 @@ def test_pseudonyms_join_events_of_one_person():
     a, c = first["message"].split(" and ")
     assert a == first["extra"]["email"] != c
     assert redactor(dict(first)) == first
+
+
+def test_a_secret_deep_down_takes_no_longer_for_each_level(monkeypatch):
+    redactor, asked = Redactor(), []
+    find = TextRedactor._find
+
+    def counted(self, text, stream):
+        asked.append(text)
+        return find(self, text, stream)
+
+    monkeypatch.setattr(TextRedactor, "_find", counted)
+
+    def nested(number):
+        value = {"text": f"password=hunter{number}"}
+        for level in range(9):
+            value = {"before": f"level={level}", "inner": value, "after": f"number={number}"}
+        return value
+
+    redactor({"message": "m", "extra": nested(0)})  # now all names are known
+    asked.clear()
+    found = redactor({"message": "m", "extra": nested(1)})
+    assert "hunter1" not in json.dumps(found)
+    assert asked.count("password=hunter1") == 1
+    assert asked.count("number=1") == 1
 
 
 @pytest.mark.parametrize(

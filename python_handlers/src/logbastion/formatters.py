@@ -23,7 +23,7 @@ from logbastion.event_frame import (
 )
 from logbastion.gate import Gate, judge_of
 from logbastion.incident_fields import INCIDENT, take_incident
-from logbastion.jsonsafe import LARGEST, are_usual, safe_attributes, safe_str, shortened
+from logbastion.jsonsafe import LARGEST, SMALLEST, are_usual, safe_attributes, safe_str, shortened
 from logbastion.messages import Arguments, message_of
 from logbastion.names import DEFAULT_ENVIRONMENT, checked_environment
 from logbastion.redaction.engine import standard_redactor
@@ -246,7 +246,7 @@ def _place_plain(content: dict[str, Any], attributes: dict[str, Any], taken: _Ta
     unplaced: list[str] = []
     for name in taken.numbers:
         value = attributes.get(name)
-        if type(value) is int and -LARGEST <= value <= LARGEST:
+        if type(value) is int and SMALLEST <= value <= LARGEST:
             content[name] = value
         else:
             unplaced.append(name)

@@ -29,6 +29,7 @@ _MAX_PLAIN_TEXT: Final = MAX_STRING_BYTES // 4
 _MAX_USUAL_NAMES: Final = 2000
 _usual_names: set[str] = set()
 LARGEST: Final = 2**MAX_INTEGER_BITS - 1
+SMALLEST: Final = -LARGEST
 # Between these, and at zero, every JSON writer gives a float the same digits; outside, 1e-05 may be 1e-5 or 0.00001.
 _SMALLEST_USUAL: Final = 1e-4
 _LARGEST_USUAL: Final = 1e16
@@ -206,7 +207,7 @@ def safe_attributes(attributes: dict[str, Any], names: list[str], *, usual: bool
         if kind is str:
             result[name] = value if value.isascii() and len(value) <= most else safe_value(value)
         elif kind is int:
-            result[name] = value if -LARGEST <= value <= LARGEST else safe_value(value)
+            result[name] = value if SMALLEST <= value <= LARGEST else safe_value(value)
         elif value is not None:
             result[name] = value if kind is bool else safe_value(value)
     return result
