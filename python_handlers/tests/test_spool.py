@@ -8,7 +8,7 @@ import threading
 import pytest
 from spool_helpers import KIB, adopt_all, numbers, put, record, segments, small, take
 
-from logbastion.shipping.spool import Block, DropNewest, DropOldest, Spool
+from logbastion.shipping.spool import Block, DropNewest, DropOldest, Spool, writer
 from logbastion.shipping.spool.segments import FileSegment
 from logbastion.streams import STREAMS
 
@@ -350,3 +350,17 @@ def test_threads_that_append_while_it_is_closed_lose_nothing(tmp_path):
     thread.join()
     spool.close()
     assert sorted(adopt_all(Spool(tmp_path))) == kept
+
+
+def test_the_sending_thread_gets_a_turn_while_events_in_memory_are_logged_without_a_break(monkeypatch, spool):
+    turns = []
+    monkeypatch.setattr(writer.time, "sleep", turns.append)
+    memory = Spool(None, memory_bytes=1024 * KIB)  # 256 KiB of it for this stream
+    put(memory, 0, 10)
+    assert turns == []
+    put(memory, 10, 10_000)  # the oldest make room
+    assert 10_000 // 64 - 20 < len(turns) <= 10_000 // 64
+    assert set(turns) == {0}
+    turns.clear()
+    put(spool, 0, 1000)  # each write to a file is one
+    assert turns == []

@@ -22,8 +22,8 @@ from logbastion.archives.store import (
     Progress,
     Stream,
     checked_name,
-    sync_directory,
 )
+from logbastion.syncing import sync_directory
 
 _DIRECTORY_MODE: Final = 0o750  # guide, "File System Permissions"
 _FILE_MODE: Final = 0o640

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -325,12 +324,3 @@ def digest_of(stream: IO[bytes] | Stream, progress: Progress = no_progress) -> t
         size += len(chunk)
         progress(len(chunk))
     return digest.hexdigest(), size
-
-
-def sync_directory(directory: Path) -> None:
-    """Bring renamed and removed names to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from logbastion.archives.store import sync_directory
 from logbastion.erasure.in_place import Counts, erase_in_place, opened
 from logbastion.erasure.lines import LineEraser, lines_of
 from logbastion.erasure.matching import Matcher, parsed
@@ -42,6 +41,7 @@ from logbastion.retention.manifest_copies import SEGMENT_FILE
 from logbastion.retention.spans import NoRecordTimeError, span_of
 from logbastion.retention.upkeep import AlteredError, Upkeep
 from logbastion.streams import STREAMS
+from logbastion.syncing import sync_directory
 
 AMENDED_REASON: Final = "a person was erased from it"
 _LOCK_SECONDS: Final = 60.0

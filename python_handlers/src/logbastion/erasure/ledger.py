@@ -25,12 +25,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from logbastion.archives.store import sync_directory
 from logbastion.erasure.searched import Searched
 from logbastion.erasure.subject import Subject
 from logbastion.identifiers import uuid7
 from logbastion.pseudonyms import Pseudonymizer
 from logbastion.retention.facts import as_text
+from logbastion.syncing import sync_directory
 
 VARIABLE: Final = "LOGBASTION_ERASURE_LEDGER"
 BACKUP_DAYS_VARIABLE: Final = "LOGBASTION_ERASURE_BACKUP_DAYS"

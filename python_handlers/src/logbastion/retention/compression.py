@@ -13,6 +13,7 @@ from typing import IO, Final
 
 from logbastion.files import FILE_MODE
 from logbastion.retention.codecs import DAMAGED, GZIP, SUFFIX_OF, reading, writing
+from logbastion.syncing import sync_directory
 
 PARTIAL_SUFFIX: Final = ".partial"
 _CHUNK: Final = 1 << 18
@@ -69,15 +70,6 @@ def compress(path: Path, youngest: datetime, codec: str = GZIP) -> Path:
     path.unlink()
     sync_directory(path.parent)
     return target
-
-
-def sync_directory(directory: Path) -> None:
-    """Bring renamed and removed names to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_copy(path: Path, partial: Path, status: os.stat_result, youngest: datetime, codec: str) -> None:

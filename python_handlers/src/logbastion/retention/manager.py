@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from logbastion.archives.address import host_in_archive
-from logbastion.archives.store import ArchiveError, ArchiveStore, Progress, no_progress, sync_directory
+from logbastion.archives.store import ArchiveError, ArchiveStore, Progress, no_progress
 from logbastion.retention.codecs import COMPRESSION_VARIABLE, GZIP, SUFFIXES, CodecError, checked_codec
 from logbastion.retention.compression import PARTIAL_SUFFIX
 from logbastion.retention.enforcement import ClassEnforcement
@@ -27,6 +27,7 @@ from logbastion.retention.policies import RETENTION_POLICIES, RetentionPolicy
 from logbastion.retention.report import ARCHIVED, DELETED, FAILED, LOCKED, UNKNOWN, Action, RetentionReport
 from logbastion.retention.upkeep import Upkeep
 from logbastion.retention.verification import HEAD_EVENT_TYPE
+from logbastion.syncing import sync_directory
 
 DIRECTORY_VARIABLE: Final = "LOGBASTION_LOG_DIRECTORY"
 _NOT_LOGS: Final = {LEGAL_HOLD_FILE, FILE_NAME, f"{FILE_NAME}.partial", MANIFEST_FILE, SEGMENT_FILE}

@@ -11,11 +11,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from logbastion.archives.store import CHUNK_BYTES, ArchiveStore, Progress, no_progress, sync_directory
+from logbastion.archives.store import CHUNK_BYTES, ArchiveStore, Progress, no_progress
 from logbastion.files import FILE_MODE
 from logbastion.retention.locking import alone_in
 from logbastion.retention.manifest import MANIFEST_FILE, RESTORED, Entry, LogState, Manifest
 from logbastion.retention.manifest_copies import ManifestCopies, restore_manifest
+from logbastion.syncing import sync_directory
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTIAL: Final = ".restored.partial"

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from logbastion.archives.store import ArchiveExistsError, ArchiveStore, Progress, no_progress, sync_directory
+from logbastion.archives.store import ArchiveExistsError, ArchiveStore, Progress, no_progress
 from logbastion.retention.codecs import GZIP, SUFFIX_OF, SUFFIXES, is_compressed
 from logbastion.retention.compression import compress
 from logbastion.retention.facts import Facts, as_time, count_content, facts_of, stored_digest
@@ -33,6 +33,7 @@ from logbastion.retention.manifest import (
     Manifest,
 )
 from logbastion.retention.spans import Span, span_of
+from logbastion.syncing import sync_directory
 
 LATE_WRITERS: Final = timedelta(days=2)
 """A writer that was stopped between looking at the file and writing to it is a matter of moments; the next daily run is

@@ -16,6 +16,7 @@ from logbastion.shipping.spool.lane import SPOOL_FULL, Lane, Reports
 from logbastion.shipping.spool.policies import Block, DropOldest, LaneLimit
 from logbastion.shipping.spool.position import PositionFile
 from logbastion.shipping.spool.segments import FileSegment, MemorySegment, cost, segment_name
+from logbastion.syncing import sync_directory
 
 SEGMENT_BYTES: Final = 1024 * 1024
 MEMORY_FULL: Final = "memory_full"
@@ -25,6 +26,8 @@ _RETRY_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.002
 _MAX_PUT_OFF: Final = 1000
 _CHUNK_BYTES: Final = 256 * 1024
+_TURN_EVENTS: Final = 64
+"""After so many events in memory the sending thread gets a turn, which each write to a file gives it anyway."""
 
 
 class WritableLane(Lane):
@@ -96,6 +99,8 @@ class WritableLane(Lane):
             if self._later:
                 self._catch_up()
             record = self.appended
+        if self._memory is not None and not record % _TURN_EVENTS and self.memory_bytes > self._memory_limit // 4:
+            time.sleep(0)
         if kept is None:
             kept, record = self._wait_for_room(payload, wait)
         if kept and self._commit is not None and self.error is None:
@@ -267,8 +272,8 @@ class WritableLane(Lane):
             self._file, self._descriptor = FileSegment.create(path, number)
             self.segments.append(self._file)
             if self._commit is not None:
-                _sync_directory(home)
-                _sync_directory(os.path.dirname(home))  # which may be new, too
+                sync_directory(home)
+                sync_directory(os.path.dirname(home))  # which may be new, too
         except OSError as error:
             self._fall_back(error)
             return
@@ -388,11 +393,3 @@ class WritableLane(Lane):
 
 def _no_space() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
