@@ -120,6 +120,7 @@ def test_wrong_input_is_told(run, tmp_path, monkeypatch, arguments, says):
     assert out == ""
 
 
+@pytest.mark.integration
 def test_a_person_on_standard_input_is_in_no_list_of_processes(logs):
     command = [sys.executable, "-m", "logbastion.cli", "erase-user", "--subject-file", "-", "--yes", "--json"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "LOGBASTION_LOG_DIRECTORY": str(logs)}

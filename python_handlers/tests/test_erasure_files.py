@@ -153,6 +153,7 @@ def test_what_cannot_be_searched_fails_the_run(logs, tmp_path):
     assert erase(LogFiles(logs)).errors == ()
 
 
+@pytest.mark.integration
 def test_files_of_others_and_directories_below_are_searched(logs):
     (logs / "old" / "er").mkdir(parents=True)
     write(
@@ -168,6 +169,7 @@ def test_files_of_others_and_directories_below_are_searched(logs):
     assert made.count(b"12 ") >= 30000
 
 
+@pytest.mark.integration
 def test_an_identifier_across_a_read_boundary_is_found(tmp_path):
     # Blocks of 256 KiB, and lines that are longer.
     for pad in range((1 << 18) - 30, (1 << 18) + 4, 3):
@@ -182,6 +184,7 @@ def test_an_identifier_across_a_read_boundary_is_found(tmp_path):
         shutil.rmtree(directory)
 
 
+@pytest.mark.integration
 def test_retention_and_verify_go_on_after_an_erasure(tmp_path):
     directory = tmp_path / "logs"
     directory.mkdir()

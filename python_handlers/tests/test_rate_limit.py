@@ -275,6 +275,7 @@ def test_a_child_counts_its_own(logger, collect, clock):
     assert collect.summaries() == [4]
 
 
+@pytest.mark.integration
 def test_the_summary_of_a_storm_that_ends_comes_in_a_process_that_logs_nothing_more(logger, collect):
     limited(collect, 2, interval_seconds=0.2)
     for number in range(50):
@@ -287,6 +288,7 @@ def test_the_summary_of_a_storm_that_ends_comes_in_a_process_that_logs_nothing_m
     eventually(lambda: sum(collect.summaries()) + len(collect.others()) == 60, 10)
 
 
+@pytest.mark.integration
 def test_a_quiet_child_tells_its_own_storm_and_not_that_of_its_parent(logger, collect):
     limited(collect, 1, interval_seconds=0.2)
     for _ in range(5):

@@ -328,6 +328,7 @@ def test_wrong_limits_get_a_sentence():
         small(Block(-1))
 
 
+@pytest.mark.integration
 def test_threads_that_append_while_it_is_closed_lose_nothing(tmp_path):
     spool = Spool(tmp_path)
     kept = []
