@@ -134,6 +134,16 @@ def test_a_record_without_one_of_its_own_attributes_or_with_them_in_another_orde
     assert json.loads(FORMATTER.format(other))["extra"] == {"early": 1, "late": 2}
 
 
+@pytest.mark.parametrize("name", ["user_id", "count"])
+def test_an_integer_that_no_long_holds_is_text_in_extra(name):
+    largest = 2**63 - 1
+    for fits in (largest, -largest):
+        found = json.loads(FORMATTER.format(record({name: fits})))
+        assert (found if name == "user_id" else found["extra"])[name] == fits
+    for too_large in (largest + 1, -largest - 1, -largest - 2):
+        assert json.loads(FORMATTER.format(record({name: too_large})))["extra"][name] == str(too_large)
+
+
 def test_names_made_up_by_the_application_do_not_fill_the_memory():
     for number in range(5000):
         FORMATTER.format(record({f"made_up_{number}": number}))

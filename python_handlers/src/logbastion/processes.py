@@ -21,6 +21,8 @@ _FORK_WAITS: Final = 0.5
 
 _MADV_WIPEONFORK: Final = 18
 """``asm-generic/mman-common.h``; Python has no name for it."""
+_NO_ADVICE: Final = -1
+"""Refused by every kernel."""
 
 _hooks: list[Callable[[], None]] = []
 _locks: dict[int, Any] = {}
@@ -86,7 +88,11 @@ def _page_of_this_process() -> Any:
         page.madvise(_MADV_WIPEONFORK)
     except (AttributeError, OSError, ValueError):  # no Linux, or one before 4.14
         return _ProcessNumber()
-    return page
+    try:
+        page.madvise(_NO_ADVICE)
+    except OSError:
+        return page
+    return _ProcessNumber()  # an emulator that says yes to everything and does nothing, as older ones of QEMU
 
 
 _unforked = _page_of_this_process()
