@@ -23,6 +23,8 @@ PLAIN_LENGTH: Final = MAX_KEYWORD_BYTES // 4
 """A text of so many characters never has more bytes than a keyword may have."""
 EVENT_ID: Final = "_logbastion_event_id"
 """The attribute of a record that keeps its ``event.id``."""
+LINE: Final = "_logbastion_line"
+"""The attribute of a record that keeps its line."""
 
 _IDENTIFIER: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DATASET: Final = "django."

@@ -25,7 +25,8 @@ MAX_STRING_BYTES: Final = 24_000
 """Lucene refuses a term above 32766 bytes; ``flattened`` indexes the path and the value as one term."""
 MAX_INTEGER_BITS: Final = 63
 
-_MAX_PLAIN_TEXT: Final = MAX_STRING_BYTES // 4
+MAX_PLAIN_TEXT: Final = MAX_STRING_BYTES // 4
+"""Characters of a text that is never too long."""
 _MAX_USUAL_NAMES: Final = 2000
 _usual_names: set[str] = set()
 LARGEST: Final = 2**MAX_INTEGER_BITS - 1
@@ -200,7 +201,7 @@ def safe_attributes(attributes: dict[str, Any], names: list[str], *, usual: bool
     if not usual:
         return safe_mapping({name: attributes[name] for name in names if attributes.get(name) is not None})
     result: dict[str, Any] = {}
-    most = _MAX_PLAIN_TEXT
+    most = MAX_PLAIN_TEXT
     for name in names:
         value: Any = attributes.get(name)
         kind = type(value)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import is_
 from typing import Any, Final
@@ -49,21 +48,14 @@ _MAYBE: Final = frozenset(
 )
 _OPAQUE: Final = re.compile(r"(?=[A-Za-z_\-+/=]{0,80}[0-9])(?=[0-9_\-+/=]{0,80}[A-Za-z])[A-Za-z0-9_\-+/=]{24,512}")
 _LEAST_DIGITS: Final = 9
-_LEAST_NUMBER: Final = 10 ** (_LEAST_DIGITS - 2)
-"""Below it, with its sign, no number has so many characters."""
-_SMALLEST_NUMBER: Final = -_LEAST_NUMBER
+_SHORT_NUMBERS: Final = range(1 - 10 ** (_LEAST_DIGITS - 2), 10 ** (_LEAST_DIGITS - 2))
+"""Those that have fewer characters, with their sign."""
+_VALUE: Final = "value"
+"""The field that another one may name; see :meth:`Redactor._named_value`."""
 _MAX_PLAIN_NAMES: Final = 4096
+_MAX_IDENTIFIERS: Final = 1024
+_CORRELATION_ID: Final = "correlation_id"
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Passed:
-    """What a stream has let pass before."""
-
-    names: set[str]
-    """Of fields that are written as they are, and whose values are searched like any text."""
-    texts: set[str]
-    """See :meth:`TextRedactor.clean_in`."""
 
 
 class Redactor:
@@ -94,8 +86,7 @@ class Redactor:
     ) -> None:
         self.classification = classification or Classification.standard(more, harmless)
         self._texts = TextRedactor(self.classification, pseudonym)
-        self._passed: dict[str, _Passed] = {}
-        self._last_id = ""
+        self._pieces: dict[str, _PieceJudge] = {}
 
     def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the event as it may be written. The event that is given may be changed.
@@ -113,14 +104,14 @@ class Redactor:
 
     def judge(self, content: dict[str, Any], stream: str) -> dict[str, Any]:
         """Return the content of an event as it may be written; see :data:`logbastion.gate.Judge`."""
-        clean = (self._passed.get(stream) or self._passed_in(stream)).texts
+        pieces = self.judge_pieces(stream)
         changed = False
         for name, value in content.items():
             kind = type(value)
             if kind is str:
-                if value in clean or (name == "correlation_id" and self._is_identifier(value)):
+                if value in pieces.texts:
                     continue
-                written: Any = self._texts.redact_new(value, stream, clean)
+                written: Any = pieces.keyword(value, name)
             elif kind is int:
                 continue
             elif name == "extra":
@@ -141,17 +132,11 @@ class Redactor:
             counts.pending = True
         return content
 
-    def _is_identifier(self, text: str) -> bool:
-        """Say whether this is a UUID; that of a request comes again with its next event."""
-        if text == self._last_id:
-            return True
-        if _UUID.fullmatch(text):
-            self._last_id = text
-            return True
-        return False
-
-    def _passed_in(self, stream: str) -> _Passed:
-        return self._passed.setdefault(stream, _Passed(set(), self._texts.clean_in(stream)))
+    def judge_pieces(self, stream: str) -> _PieceJudge:
+        """Return what judges single pieces; see :class:`logbastion.gate.PieceJudge`."""
+        return self._pieces.get(stream) or self._pieces.setdefault(
+            stream, _PieceJudge(self._texts, self._value, stream)
+        )
 
     def redact_text(self, text: str, stream: str = APPLICATION) -> str:
         """Return a text as it may be written."""
@@ -198,9 +183,9 @@ class Redactor:
 
     def _mapping(self, fields: Mapping[str, Any], stream: str) -> Mapping[str, Any]:
         """Return the fields as they may be written, the very same mapping when that is how they are."""
-        passed = self._passed.get(stream) or self._passed_in(stream)
-        plain, clean = passed.names, passed.texts
-        if "value" in fields:
+        pieces = self.judge_pieces(stream)
+        plain, clean = pieces.names, pieces.texts
+        if _VALUE in fields:
             fields = self._named_value(fields)
         for key, value in fields.items():
             if key not in plain:
@@ -209,8 +194,8 @@ class Redactor:
             if kind is str:
                 if value in clean:
                     continue
-                written: Any = self._texts.redact_new(value, stream, clean)
-            elif value is None or (kind is int and _SMALLEST_NUMBER < value < _LEAST_NUMBER):
+                written: Any = pieces.text(value)
+            elif value is None or (kind is int and value in _SHORT_NUMBERS):
                 continue
             else:
                 written = self._value(value, key, stream)
@@ -224,7 +209,7 @@ class Redactor:
         And again twice at the next level, and so on: a secret ten levels down would be looked for a thousand times.
         """
         result: dict[str, Any] = {}
-        plain = self._passed_in(stream).names
+        plain = self.judge_pieces(stream).names
         for key, value in fields.items():
             if key in plain and key not in result:
                 result[key] = known[key] if key in known else self._value(value, key, stream)
@@ -237,7 +222,7 @@ class Redactor:
         for key in ("name", "key", "field"):
             name = fields.get(key)
             if type(name) is str and self.classification.kind_of(name) is not None and name not in fields:
-                return {**{known: value for known, value in fields.items() if known != "value"}, name: fields["value"]}
+                return {**{known: value for known, value in fields.items() if known != _VALUE}, name: fields[_VALUE]}
         return fields
 
     def _pairs(self, items: list[Any], stream: str) -> list[Any]:
@@ -264,8 +249,8 @@ class Redactor:
                 kind = None
         if kind is None and key.lower() in _MAYBE:
             kind = self._kind_of_opaque(value)
-        elif kind is None and unmarked:
-            plain = self._passed_in(stream).names
+        elif kind is None and unmarked and key != _VALUE:
+            plain = self.judge_pieces(stream).names
             if len(plain) >= _MAX_PLAIN_NAMES:  # names that somebody makes up cannot fill the memory
                 plain.clear()
             plain.add(key)
@@ -323,6 +308,42 @@ class Redactor:
             if finding.kind == "card" or _last_word(key) not in _IDENTIFIERS:
                 return self._texts.shown(finding.kind, text)
         return value
+
+
+class _PieceJudge:
+    """Judges pieces of one stream's events; see :class:`logbastion.gate.PieceJudge`."""
+
+    __slots__ = ("_redact_new", "_stream", "_value_of", "identifiers", "names", "numbers", "texts")
+
+    def __init__(self, texts: TextRedactor, value_of: Callable[[Any, str, str], Any], stream: str) -> None:
+        self.names: set[str] = set()
+        self.texts = texts.clean_in(stream)
+        self.identifiers: set[str] = set()
+        self.numbers = _SHORT_NUMBERS
+        self._redact_new = texts.redact_new
+        self._value_of = value_of
+        self._stream = stream
+
+    def text(self, text: str) -> str:
+        return self._redact_new(text, self._stream, self.texts)
+
+    def keyword(self, text: str, name: str) -> str:
+        """Do what :meth:`text` does with the value of a field beside ``extra``; a UUID is a ``correlation_id``."""
+        if name != _CORRELATION_ID:
+            return self.text(text)
+        if text in self.identifiers:
+            return text
+        if _UUID.fullmatch(text) is None:
+            written = self.text(text)
+            if text not in self.texts:
+                return written
+        if len(self.identifiers) >= _MAX_IDENTIFIERS:
+            self.identifiers.clear()
+        self.identifiers.add(text)
+        return text
+
+    def value(self, value: Any, name: str) -> Any:
+        return self._value_of(value, name, self._stream)
 
 
 @lru_cache(maxsize=1)

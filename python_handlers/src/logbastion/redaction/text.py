@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from logbastion.jsonsafe import without_surrogates
 from logbastion.redaction.addresses import find_emails, find_ips, find_spelt_emails, truncated
 from logbastion.redaction.assignments import find_assignments
 from logbastion.redaction.classification import Classification
@@ -78,7 +79,10 @@ class TextRedactor:
         self._clean: dict[str, set[str]] = {}
 
     def clean_in(self, stream: str) -> set[str]:
-        """Return texts that :meth:`redact` has returned as they were; not all of them, and the set changes."""
+        """Return texts that :meth:`redact` has returned as they were; not all of them, and the set changes.
+
+        They have at most 256 characters, none of them a lone surrogate.
+        """
         clean = self._clean.get(stream)
         return self._clean.setdefault(stream, set()) if clean is None else clean
 
@@ -100,8 +104,8 @@ class TextRedactor:
             redacted = self._marked(text, found) if found else text
         else:
             redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
-        if redacted == text:
-            if len(text) <= _MAX_CLEAN_LENGTH:
+        if redacted is text or redacted == text:
+            if len(text) <= _MAX_CLEAN_LENGTH and (text.isascii() or without_surrogates(text) == text):
                 if len(clean) >= _MAX_CLEAN:
                     clean.clear()
                 clean.add(text)
