@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 
 import pytest
 from sink import Feeder, numbered
@@ -33,6 +34,37 @@ def test_a_receiver_that_reads_slowly_is_waited_for(transport, sink, monkeypatch
     feeder.finish()
     assert feeder.errors == []
     assert sink.numbers() == list(range(500))
+
+
+@pytest.mark.parametrize("slowness", [0.08, 60.0])
+def test_what_counts_is_progress_and_not_how_long_a_piece_takes(transport, sink, monkeypatch, slowness):
+    """A receiver that takes something all the time is alive, although a piece takes it longer than any wait may last.
+
+    One that takes nothing is given up.
+    """
+    small = socket.SO_SNDBUF, socket.SO_RCVBUF
+    monkeypatch.setattr(
+        connection, "_keep_alive", lambda plain, _: plain.setsockopt(socket.SOL_SOCKET, small[0], 16384)
+    )
+    sink._listener.setsockopt(socket.SOL_SOCKET, small[1], 16384)
+    sink.slowness = slowness
+    feeder = Feeder(transport, numbered(0, 400, 1000), batch=400)
+    began = time.monotonic()
+    taken = feeder.step()
+    seconds = time.monotonic() - began
+    sink.slowness = 0.0
+    assert taken == (slowness < 1)
+    assert seconds > transport._connector.send_timeout
+    if not taken:
+        assert "takes no more bytes" in str(feeder.errors[0])
+
+
+def test_nothing_is_written_after_the_deadline(transport, sink):
+    feeder = Feeder(transport, numbered(0, 1))
+    feeder.hand_over()
+    transport._connection.deadline = time.monotonic() - 1
+    with pytest.raises(TimeoutError):
+        transport._connection.sendall(b"late\n")
 
 
 def test_the_kernel_is_asked_to_notice_that_a_receiver_is_gone(transport, sink):

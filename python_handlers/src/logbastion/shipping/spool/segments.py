@@ -14,6 +14,8 @@ _CREATE: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEX
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _NAME: Final = re.compile(r"([a-z][a-z0-9_]*)\.(\d{8,10})\.spool")
 _MAX_LINE: Final = 4 * 1024 * 1024
+_BLOCK_BYTES: Final = 160 * 1024
+"""Read and parsed at once; meanwhile, for a quarter of a millisecond, other threads do not have the interpreter."""
 
 EVENT_COST: Final = 64
 """Bytes that Python needs for an event in memory, besides its own."""
@@ -102,14 +104,30 @@ class FileSegment:
         """
         if self._descriptor < 0:
             self._descriptor = os.open(self.path, _READ)
-        want = min(max_bytes, limit - offset)
-        while True:
-            block = os.pread(self._descriptor, want, offset)
-            at_limit = offset + len(block) >= limit or len(block) < want
-            parsed = parse(block, max_events, final=(self.closed and at_limit) or len(block) >= _MAX_LINE)
-            if parsed.end or at_limit:
-                return parsed
-            want, max_events = min(4 * want, limit - offset), 1  # a line longer than the block
+        want = min(max_bytes, limit - offset, _BLOCK_BYTES)
+        found, at_limit = self._read_block(offset, want, limit, max_events)
+        while not found.end and not at_limit:  # a line longer than the block
+            want = min(4 * want, limit - offset)
+            found, at_limit = self._read_block(offset, want, limit, 1)
+        while found.ends is None and not at_limit and len(found.events) < max_events:
+            room = max_bytes - found.end
+            if room < _BLOCK_BYTES // 2:
+                break
+            start = offset + found.end
+            want = min(room, limit - start, _BLOCK_BYTES)
+            more, at_limit = self._read_block(start, want, limit, max_events - len(found.events))
+            if more.ends is not None or not more.end:
+                break  # damaged, or a longer line: for the next call
+            found.events += more.events
+            found.end += more.end
+        return found
+
+    def _read_block(self, offset: int, want: int, limit: int, max_events: int) -> tuple[Parsed, bool]:
+        """Return the events of so many bytes, and whether these are the last ones before the limit."""
+        block = os.pread(self._descriptor, want, offset)
+        at_limit = offset + len(block) >= limit or len(block) < want
+        final = (self.closed and at_limit) or len(block) >= _MAX_LINE
+        return parse(block, max_events, final), at_limit
 
     def settle(self, offset: int) -> int:
         """Files are given back as a whole."""

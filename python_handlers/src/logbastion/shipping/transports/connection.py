@@ -25,6 +25,8 @@ from logbastion.shipping.transports.base import TransportError
 _HANDSHAKE_VERDICT: Final = 0.2
 """Seconds to wait for the first bytes after a TLS 1.3 handshake: session tickets, or the refusal of the certificate."""
 _CHUNK: Final = 65536
+_PIECE: Final = 256 * 1024
+"""Bytes that TLS is given at once, while other threads have the interpreter."""
 _LONG: Final = 86400.0
 _FAILURES: Final = (OSError, ValueError)  # ssl.SSLError and socket.gaierror are OSErrors; ValueError: host name, fd
 
@@ -72,12 +74,17 @@ class Connection:
         """Return the descriptor."""
         return self._tls.fileno()
 
-    def _allow(self, seconds: float) -> None:
+    def _allowed(self, seconds: float) -> float:
+        """Return how many of these seconds the deadline leaves."""
         if self.deadline is not None:
             seconds = min(seconds, self.deadline - time.monotonic())
             if seconds <= 0:
                 raise TimeoutError("the receiver did not answer in time")
-        self._tls.settimeout(seconds)
+        return seconds
+
+    def _set_timeout(self, seconds: float) -> None:
+        if self._tls.gettimeout() != seconds:  # a system call, for which a thread has to win the interpreter back
+            self._tls.settimeout(seconds)
 
     def sendall(self, data: bytes) -> None:
         """Write everything.
@@ -87,17 +94,28 @@ class Connection:
 
         """
         view = memoryview(data)
+        self._set_timeout(0)
         while view:
-            self._allow(self.send_timeout)
-            # A call returns when all that it was given is taken, or fails at the time-out: each piece is progress.
-            view = view[self._tls.send(view[:_CHUNK]) :]
+            wait = self._allowed(self.send_timeout)
+            try:
+                view = view[self._tls.send(view[:_PIECE]) :]
+            except ssl.SSLWantWriteError:  # the piece goes on from where it is when it is sent again
+                self._wait_for(select.POLLOUT, wait)
+            except ssl.SSLWantReadError:
+                self._wait_for(select.POLLIN, wait)
+
+    def _wait_for(self, event: int, seconds: float) -> None:
+        poller = select.poll()  # select.select() cannot take descriptors above 1023
+        poller.register(self._tls, event)
+        if not poller.poll(seconds * 1000):
+            raise TimeoutError("the receiver takes no more bytes")
 
     def receive(self) -> bytes:
         """Wait for bytes; none means that the receiver has closed."""
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
-        self._allow(_LONG if self.deadline is not None else self.send_timeout)
+        self._set_timeout(self._allowed(_LONG if self.deadline is not None else self.send_timeout))
         return self._tls.recv(_CHUNK)
 
     def receive_into(self, buffer: memoryview) -> int:
@@ -106,7 +124,7 @@ class Connection:
             count = min(len(buffer), len(self._ahead))
             buffer[:count], self._ahead = self._ahead[:count], self._ahead[count:]
             return count
-        self._allow(_LONG if self.deadline is not None else self.send_timeout)
+        self._set_timeout(self._allowed(_LONG if self.deadline is not None else self.send_timeout))
         return self._tls.recv_into(buffer)
 
     def read_now(self) -> bytes:
@@ -116,7 +134,7 @@ class Connection:
             OSError: the receiver has closed or broken the connection, or has refused the certificate.
 
         """
-        self._tls.settimeout(0)
+        self._set_timeout(0)
         found, self._ahead = [self._ahead], b""
         while True:
             try:
@@ -130,7 +148,7 @@ class Connection:
     def has_arrived(self) -> bool:
         """Say, without waiting, whether there are bytes to be received, or the end; session tickets do not count."""
         if not self._ahead:
-            self._tls.settimeout(0)
+            self._set_timeout(0)
             try:
                 self._ahead = self._tls.recv(_CHUNK)
             except (ssl.SSLWantReadError, BlockingIOError):
@@ -141,9 +159,8 @@ class Connection:
 
     def wait_for_records(self, seconds: float) -> None:
         """Wait until TLS records have arrived, whatever is in them."""
-        poller = select.poll()  # select.select() cannot take descriptors above 1023
-        poller.register(self._tls, select.POLLIN)
-        poller.poll(seconds * 1000)
+        with contextlib.suppress(TimeoutError):
+            self._wait_for(select.POLLIN, seconds)
 
     def unacknowledged(self) -> int | None:
         """Return how many bytes the peer's kernel has not acknowledged, or None where that cannot be asked (Linux can).
