@@ -11,6 +11,8 @@ from conftest import eventually
 from fake_transport import log_numbers
 from spool_helpers import segments
 
+from logbastion.shipping import worker
+
 pytestmark = pytest.mark.integration
 
 no_long_waits, transport, ship = fake_transport.no_long_waits, fake_transport.transport, fake_transport.ship
@@ -70,6 +72,28 @@ def test_counts_are_published_and_written(ship, logger, transport, tmp_path):
     assert published[-1].acknowledged == 10
     assert published[-1].oldest_seconds == 0.0
     assert json.loads(json.dumps(handler.stats()))["queued"] == 10
+
+
+def test_the_status_before_is_freed_when_the_directory_is_no_longer_locked(tmp_path, monkeypatch):
+    """A rename that frees what it replaces may take the disk long, with the directory locked that logging needs."""
+    held = []
+    replace = os.replace
+
+    def watched(source, target):
+        before = os.stat(target) if os.path.exists(target) else None
+        replace(source, target)
+        opened = [
+            os.fstat(int(name)) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")
+        ]
+        held.append(before is not None and any(os.path.samestat(before, one) and not one.st_nlink for one in opened))
+
+    monkeypatch.setattr(worker.os, "replace", watched)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for number in range(3):
+        worker.write_status(str(tmp_path), {"number": number})
+    assert held == [False, True, True]
+    assert json.loads((tmp_path / "status.json").read_text()) == {"number": 2}
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_the_age_of_the_oldest_event(ship, logger, transport):

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from logbastion.shipping.backoff import Backoff
@@ -339,7 +339,26 @@ def write_status(home: str, state: dict[str, Any]) -> None:
             os.write(descriptor, json.dumps(state).encode())
         finally:
             os.close(descriptor)
-        os.replace(f"{path}.new", path)
+        with _kept(path):
+            os.replace(f"{path}.new", path)
+
+
+@contextlib.contextmanager
+def _kept(path: str) -> Iterator[None]:
+    """Keep the content of a file, if there is one, although another file takes its name meanwhile.
+
+    To take blocks back may keep a disk busy for tens of milliseconds. The rename would do it with the directory locked,
+    and a logging call that begins a segment in there would wait; the last close does it with nothing locked.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _age(events: list[bytes]) -> float:
