@@ -1,7 +1,11 @@
 """Imports point one way: `django` and `cli` know the library, the library does not know them."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 import logbastion
 
@@ -28,3 +32,22 @@ def test_the_library_knows_neither_the_command_nor_django():
         if f"{name}.".startswith(OUTSIDE) or name.split(".")[0] == "django"
     }
     assert wrong == {}
+
+
+def test_who_ships_only_gets_nothing_of_the_parts_that_take_megabytes():
+    heavy = ("prometheus_client", "redis", "boto3", "logbastion.incidents", "logbastion.detection", "logbastion.config")
+    lines = (
+        f"import sys; sys.path.insert(0, {str(SOURCE.parent)!r})",
+        "from logbastion import ShippingHandler",
+        f"print([name for name in {heavy} if name in sys.modules])",
+    )
+    program = "\n".join(lines)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_all_that_the_package_names_is_there():
+    assert all(getattr(logbastion, name) for name in logbastion.__all__)
+    assert logbastion.logging_config is logbastion.logging_config
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = logbastion.nonsense
