@@ -20,18 +20,18 @@ class Pauses:
 
 @pytest.fixture
 def pause(monkeypatch):
-    """After a step of 10 ms, with a batch of so many events, one second after the last look."""
+    """After a step of 4 ms unless said, with a batch of so many events, one second after the last look."""
     now = [100.0]
     monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
 
-    def make(count, *, logged, fullness=0.0, closed=False):
+    def make(count, *, logged, fullness=0.0, closed=False, step=0.004):
         spool = types.SimpleNamespace(root=None, appended=0, fullness=fullness)
         worker = ShippingWorker(spool, FakeTransport(), None, None, None)
         worker._closing = Pauses()
         now[0] += 1.0
         spool.appended = logged
         batch = types.SimpleNamespace(count=count, segment=types.SimpleNamespace(closed=closed), stream=APPLICATION)
-        worker._give_way(batch, now[0] - 0.01)
+        worker._give_way(batch, now[0] - step)
         return sum(worker._closing.taken)
 
     return make
@@ -39,6 +39,10 @@ def pause(monkeypatch):
 
 def test_a_burst_is_let_pass(pause):
     assert pause(1000, logged=20_000) == pytest.approx(0.1)
+
+
+def test_a_burst_is_not_let_pass_for_long(pause):
+    assert pause(1000, logged=20_000, step=1.0) == pytest.approx(0.25)
 
 
 def test_no_burst_is_let_pass_while_the_spool_fills_up(pause):

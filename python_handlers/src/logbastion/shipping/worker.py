@@ -28,7 +28,7 @@ _GATHERING_PAUSE: Final = 0.01
 """After a batch that was not full: few large batches cost less than many small ones, here and at the receiver."""
 _BUSY_RATE: Final = 10_000
 """Events logged a second that count as a burst."""
-_GIVEN_WAY: Final = 10
+_GIVEN_WAY: Final = 25
 """How many times as long as its last step the thread waits while a burst is logged."""
 _FULL_ENOUGH: Final = 0.25
 """Share of a stream's room from which on no burst is let pass."""
