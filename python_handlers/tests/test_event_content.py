@@ -64,7 +64,9 @@ def test_pieces_and_whole_are_the_same():
 
     @settings(max_examples=500)
     @given(extra=EXTRA, msg=TEXTS | SECRETS, args=st.lists(LEAVES | SECRETS, max_size=1))
-    @example(extra={"path": "\ud800", "correlation_id": "password=hunter2"}, msg="\ud800", args=[])
+    @example(extra={"correlation_id": "password=hunter2", "event_type": ""}, msg="", args=[])
+    @example(extra={"path": "\ud800", "event_type": "a"}, msg="\ud800", args=[])
+    @example(extra={"detail": "x" * 30_000}, msg="", args=[])
     @example(extra={"path": "é" * 300, "mark": 2**70, "detail": 10**8, "school_id": 1}, msg="é" * 70_000, args=[])
     @example(extra={"correlation_id": "", "event_type": "x" * 300}, msg="%d", args=["no number"])
     def same(extra, msg, args):
@@ -124,6 +126,20 @@ def test_an_unusual_event_is_judged_as_a_whole_and_its_texts_are_made_once(gate,
     made = record({"path": "/a", "shown": Told(), **unusual}, "%s", (Told(),))
     assert in_pieces(made, gate) == (None, 0)
     assert asked == []
+
+
+def test_a_name_with_a_field_of_its_own_is_never_ordinary(gate):
+    as_a_whole(record({"duration_ms": "no number, so it stays where it is"}), gate)
+    assert "duration_ms" in gate.judge_pieces(STREAM).names
+    assert in_pieces(record({"duration_ms": 5}), gate) == (None, 0)
+
+
+def test_more_fields_than_are_kept_are_not_ordinary(gate):
+    names = [f"name {number}" for number in range(1200)]
+    for part in (names[:600], names[600:]):
+        as_a_whole(record(dict.fromkeys(part, 1)), gate)
+    assert gate.judge_pieces(STREAM).names.issuperset(names)
+    assert in_pieces(record(dict.fromkeys(names, 1)), gate) == (None, 0)
 
 
 def test_a_message_that_does_not_fit_its_arguments_is_left_to_the_whole(gate):

@@ -70,6 +70,16 @@ def test_a_batch_is_of_many_blocks_and_each_is_read_alone(tmp_path, monkeypatch)
     segment.release()
 
 
+def test_nothing_behind_the_limit_is_read(tmp_path):
+    """It may be half written."""
+    records = [frame(record(number, 400)) for number in range(1000)]
+    limit = sum(map(len, records[:700]))
+    segment = written(tmp_path / "s", b"".join(records), closed=False)
+    found = segment.read(0, limit, 2000, 640 * KIB)
+    assert (numbers(found.events), found.end) == (list(range(700)), limit)
+    segment.release()
+
+
 def test_an_unfinished_line_at_the_end_of_a_file_that_grows_is_left(tmp_path):
     whole = b"".join(frame(record(number, 400)) for number in range(1000))
     segment = written(tmp_path / "s", whole + frame(record(1000))[:-5], closed=False)
