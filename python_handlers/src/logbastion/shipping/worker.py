@@ -28,10 +28,14 @@ _GATHERING_PAUSE: Final = 0.01
 """After a batch that was not full: few large batches cost less than many small ones, here and at the receiver."""
 _BUSY_RATE: Final = 10_000
 """Events logged a second that count as a burst."""
-_GIVEN_WAY: Final = 25
+_GIVEN_WAY: Final = 50
 """How many times as long as its last step the thread waits while a burst is logged."""
 _FULL_ENOUGH: Final = 0.25
 """Share of a stream's room from which on no burst is let pass."""
+_LONGEST_GIVEN_WAY: Final = 1.0
+"""Seconds by which a burst that goes on may delay its events."""
+_LOOK_SECONDS: Final = 0.05
+"""After which it is seen whether the burst still goes on."""
 _LONGEST_PAUSE: Final = 0.25
 _LONGEST_PAUSE_UNDER_WAY: Final = 0.05
 _REFUSALS_TOLD_SECONDS: Final = 60.0
@@ -148,16 +152,21 @@ class ShippingWorker:
         each of their appends is slowed by its waiting. So a burst is let pass, as long as little waits: afterwards the
         same events take a quarter of the time.
         """
-        now, appended = time.monotonic(), self._spool.appended
+        now = time.monotonic()
+        if self._is_burst(now):
+            until = now + min(_GIVEN_WAY * (now - began), _LONGEST_GIVEN_WAY)
+            while (left := until - time.monotonic()) > 0:
+                if self._closing.wait(min(left, _LOOK_SECONDS)) or not self._is_burst(time.monotonic()):
+                    break
+        elif batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
+            self._closing.wait(_GATHERING_PAUSE)
+
+    def _is_burst(self, now: float) -> bool:
+        """Say whether since the last question more was logged than is shipped beside it, and there is room for it."""
+        appended = self._spool.appended
         seconds, events = now - self._looked_at, appended - self._appended
         self._looked_at, self._appended = now, appended
-        pause = 0.0
-        if events > _BUSY_RATE * seconds and self._spool.fullness < _FULL_ENOUGH:
-            pause = min(_GIVEN_WAY * (now - began), _LONGEST_PAUSE)
-        if batch.count < _BATCH_EVENTS // 4 and not batch.segment.closed:  # behind a closed one is more already
-            pause = max(pause, _GATHERING_PAUSE)
-        if pause:
-            self._closing.wait(pause)
+        return events > _BUSY_RATE * seconds and self._spool.fullness < _FULL_ENOUGH
 
     def _step(self) -> Batch | None:
         """Hand over a batch and return it, or look after the connection."""
