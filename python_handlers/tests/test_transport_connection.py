@@ -7,7 +7,7 @@ import time
 import pytest
 from sink import Feeder, numbered
 
-from logbastion.shipping.transports import connection
+from logbastion.shipping.transports import connector
 from logbastion.shipping.transports.tcp import TcpTransport
 
 pytestmark = pytest.mark.integration
@@ -23,9 +23,7 @@ def transport(certificates, sink):
 def test_a_receiver_that_reads_slowly_is_waited_for(transport, sink, monkeypatch):
     """A batch takes it longer than any single wait may last."""
     small = socket.SO_SNDBUF, socket.SO_RCVBUF
-    monkeypatch.setattr(
-        connection, "_keep_alive", lambda plain, _: plain.setsockopt(socket.SOL_SOCKET, small[0], 16384)
-    )
+    monkeypatch.setattr(connector, "_keep_alive", lambda plain, _: plain.setsockopt(socket.SOL_SOCKET, small[0], 16384))
     sink._listener.setsockopt(socket.SOL_SOCKET, small[1], 16384)
     sink.slowness = 0.08
     feeder = Feeder(transport, numbered(0, 500, 1000), batch=500)
@@ -43,9 +41,7 @@ def test_what_counts_is_progress_and_not_how_long_a_piece_takes(transport, sink,
     One that takes nothing is given up.
     """
     small = socket.SO_SNDBUF, socket.SO_RCVBUF
-    monkeypatch.setattr(
-        connection, "_keep_alive", lambda plain, _: plain.setsockopt(socket.SOL_SOCKET, small[0], 16384)
-    )
+    monkeypatch.setattr(connector, "_keep_alive", lambda plain, _: plain.setsockopt(socket.SOL_SOCKET, small[0], 16384))
     sink._listener.setsockopt(socket.SOL_SOCKET, small[1], 16384)
     sink.slowness = slowness
     feeder = Feeder(transport, numbered(0, 400, 1000), batch=400)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from logbastion.erasure.place import PlaceError
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.transports.base import TransportError
-from logbastion.shipping.transports.connection import Connector
+from logbastion.shipping.transports.connector import Connector
 from logbastion.shipping.transports.exchange import Credentials, Exchange, Response
 
 _OK: Final = 200

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from logbastion.names import checked_environment
 from logbastion.security_log.query import MAX_TYPES, SEVERE, Found, Query
 from logbastion.shipping.transports.base import TransportError
-from logbastion.shipping.transports.connection import Connector
+from logbastion.shipping.transports.connector import Connector
 from logbastion.shipping.transports.exchange import Credentials, Exchange
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ class PostToAlertmanager:
         labels: further ones for routing, such as ``{"service": "payments"}``.
         clock: seconds since 1970.
         options: ``ca_file``, ``certificate_file``, ``key_file``: see
-            :class:`~logbastion.shipping.transports.connection.ConnectionOptions`.
+            :class:`~logbastion.shipping.transports.connector.ConnectionOptions`.
 
     Raises:
         ValueError: a destination cannot be understood, or credentials are half given.

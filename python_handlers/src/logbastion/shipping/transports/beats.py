@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from logbastion.shipping.transports.base import Promise, Receipt, Refusal, TransportError
-from logbastion.shipping.transports.connection import Connection, ConnectionOptions, Connector
+from logbastion.shipping.transports.connection import Connection
+from logbastion.shipping.transports.connector import ConnectionOptions, Connector
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,7 +57,7 @@ class BeatsTransport:
         compression_level: of zlib, 1 (fast) to 9 (small); 0 sends without compression.
         windows: how many may be under way; with 1 each :meth:`send` waits for its acknowledgement.
         acknowledge_timeout: seconds without any answer after which a receiver that owes one counts as dead.
-        connection: see :class:`~logbastion.shipping.transports.connection.ConnectionOptions`.
+        connection: see :class:`~logbastion.shipping.transports.connector.ConnectionOptions`.
 
     Raises:
         ValueError: a destination cannot be understood, only one of certificate and key is given, or a number is out of

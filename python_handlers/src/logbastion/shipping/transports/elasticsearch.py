@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from logbastion.shipping.backoff import Backoff
 from logbastion.shipping.transports.base import Promise, Receipt, Refusal, TransportError
-from logbastion.shipping.transports.connection import ConnectionOptions, Connector
+from logbastion.shipping.transports.connector import ConnectionOptions, Connector
 from logbastion.shipping.transports.exchange import MAX_REASON, Credentials, Exchange, Response
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class ElasticsearchTransport:
         api_key_file: see there.
         parallel: requests under way; with 1 each :meth:`send` waits for its own answer.
         response_timeout: seconds for a batch, repetitions included.
-        connection: see :class:`~logbastion.shipping.transports.connection.ConnectionOptions`.
+        connection: see :class:`~logbastion.shipping.transports.connector.ConnectionOptions`.
 
     Raises:
         ValueError: a destination cannot be understood, or certificate or credentials are half given.

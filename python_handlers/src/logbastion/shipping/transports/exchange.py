@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from logbastion.shipping.transports.base import TransportError
-from logbastion.shipping.transports.connection import Connection, Connector
+from logbastion.shipping.transports.connection import Connection
+from logbastion.shipping.transports.connector import Connector
 
 _MAX_RESPONSE: Final = 64 * 1024 * 1024
 _MAX_RETRY_AFTER: Final = 300.0

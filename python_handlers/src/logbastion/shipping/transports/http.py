@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from logbastion.shipping.transports.base import Promise, Receipt, Refusal, TransportError
-from logbastion.shipping.transports.connection import ConnectionOptions, Connector
+from logbastion.shipping.transports.connector import ConnectionOptions, Connector
 from logbastion.shipping.transports.exchange import Credentials, Exchange
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class HttpTransport:
         api_key: see there.
         api_key_file: see there.
         response_timeout: seconds for one call with all its requests.
-        connection: see :class:`~logbastion.shipping.transports.connection.ConnectionOptions`.
+        connection: see :class:`~logbastion.shipping.transports.connector.ConnectionOptions`.
 
     Raises:
         ValueError: a destination cannot be understood, or certificate or credentials are half given.

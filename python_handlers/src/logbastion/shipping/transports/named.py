@@ -39,7 +39,7 @@ def make_transport(
         name: one of :data:`TRANSPORT_NAMES`.
         destinations: ``host:port``, several separated by commas, or a sequence of them.
         ca_file: PEM file of the receiver's authority; for this and the next two see
-            :class:`~logbastion.shipping.transports.connection.ConnectionOptions`.
+            :class:`~logbastion.shipping.transports.connector.ConnectionOptions`.
         certificate_file: client certificate.
         key_file: its key.
         username: of HTTP basic authentication, with its password; for ``http`` and ``elasticsearch``.

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from logbastion.shipping.transports.base import Promise, Receipt, TransportError
-from logbastion.shipping.transports.connection import Connection, ConnectionOptions, Connector
+from logbastion.shipping.transports.connection import Connection
+from logbastion.shipping.transports.connector import ConnectionOptions, Connector
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,7 +29,7 @@ class TcpTransport:
         settle_bytes: an event is settled when the receiver's kernel has acknowledged it and as many bytes after it.
             Linux lets a receiver's buffer grow to 6 MiB (``net.ipv4.tcp_rmem``).
         settle_seconds: or when its kernel has acknowledged it and the connection has held for so long after.
-        connection: see :class:`~logbastion.shipping.transports.connection.ConnectionOptions`.
+        connection: see :class:`~logbastion.shipping.transports.connector.ConnectionOptions`.
 
     Raises:
         ValueError: a destination cannot be understood, or only one of certificate and key is given.
