@@ -48,6 +48,5 @@ def test_who_ships_only_gets_nothing_of_the_parts_that_take_megabytes():
 
 def test_all_that_the_package_names_is_there():
     assert all(getattr(logbastion, name) for name in logbastion.__all__)
-    assert logbastion.logging_config is logbastion.logging_config
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = logbastion.nonsense

@@ -82,9 +82,7 @@ def completed_line(beginning: str, rest: dict[str, Any]) -> bytes | None:
         line = b"".join((beginning.encode(), b",", end[1:]))
     else:
         line = beginning.encode() + b"}\n"
-    # Written out, because the call takes as long as the questions.
-    if not line.isascii() or _DEL in line or _LESS in line or _MORE in line or _AND in line:
-        line = _HARMFUL.sub(_escaped, line)
+    line = _without_harm(line)
     return line if len(line) <= MAX_LINE_BYTES else None
 
 

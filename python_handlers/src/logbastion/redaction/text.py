@@ -104,7 +104,7 @@ class TextRedactor:
             redacted = self._marked(text, found) if found else text
         else:
             redacted = self._redact(_without_piece(text) if text.endswith(_CUT_MARK) else text, stream, 0)
-        if redacted is text or redacted == text:
+        if redacted == text:
             if len(text) <= _MAX_CLEAN_LENGTH and (text.isascii() or without_surrogates(text) == text):
                 if len(clean) >= _MAX_CLEAN:
                     clean.clear()

@@ -129,8 +129,7 @@ class ShippingHandler(UnlockedHandler):
                 stream = _streams_known[record.name, record.levelno]
             except Exception:  # not yet known, or no text
                 stream = _stream_of(record)
-            formatter = self.formatter
-            line = formatter.format_bytes(record)[:-1] if type(formatter) is EventFormatter else self._line(record)
+            line = self._line(record)
             if self._closed and self._spool.root is None:
                 self._count_dropped(stream, AT_EXIT, 1)
                 return
