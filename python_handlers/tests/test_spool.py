@@ -264,7 +264,22 @@ def test_block_is_bounded_and_then_drops_the_newest(tmp_path):
     kept = put(spool, 0, 600, "audit")
     assert kept == list(range(len(kept)))
     assert len(dropped) == 600 - len(kept) > 0
-    assert not spool.append("audit", record(0), wait=False)
+    spool.close()
+
+
+def test_the_thread_that_makes_room_does_not_wait_for_it(tmp_path, monkeypatch):
+    dropped = []
+    spool = Spool(tmp_path, limits={"audit": small(Block(30))}, dropped=lambda *facts: dropped.append(facts))
+    waited = []
+    monkeypatch.setattr(writer.time, "sleep", lambda _seconds: waited.append(take(spool)))
+    spool.reading_thread = threading.get_ident()
+    kept = put(spool, 0, 600, "audit")
+    assert kept == list(range(len(kept)))
+    assert dropped == [("audit", "spool_full", 1)] * (600 - len(kept)) != []
+    assert not waited
+    spool.reading_thread = None
+    assert spool.append("audit", record(600))
+    assert waited == [kept]
     spool.close()
 
 

@@ -9,7 +9,6 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from threading import get_ident
 from typing import Any
 
 from logbastion.formatters import EventFormatter
@@ -133,9 +132,7 @@ class ShippingHandler(UnlockedHandler):
             if self._closed and self._spool.root is None:
                 self._count_dropped(stream, AT_EXIT, 1)
                 return
-            # The worker's thread is the one that makes room, so it cannot wait for room.
-            wait = known is None or get_ident() != known.ident
-            self._spool.append(stream, line, wait)
+            self._spool.append(stream, line)
             if worker is None and not self._closed:
                 self._start()
         except Exception:  # logging never stops the application
@@ -230,7 +227,7 @@ class ShippingHandler(UnlockedHandler):
         """
         attributes = {"name": "system.log_management", "levelno": level, "levelname": logging.getLevelName(level)}
         record = logging.makeLogRecord({**attributes, "msg": message, "event_type": event_type, **facts})
-        self._spool.append(AUDIT, self._line(record), wait=False)
+        self._spool.append(AUDIT, self._line(record))
 
 
 _streams_known: dict[tuple[object, object], str] = {}

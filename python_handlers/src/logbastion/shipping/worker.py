@@ -124,7 +124,7 @@ class ShippingWorker:
 
     def run(self) -> None:
         """Work until the end is announced and nothing waits, or there is no time left."""
-        self.ident = threading.get_ident()
+        self.ident = self._spool.reading_thread = threading.get_ident()
         pause = _SHORTEST_PAUSE
         while not self._abandoned and time.monotonic() < self._deadline:
             began = time.monotonic()

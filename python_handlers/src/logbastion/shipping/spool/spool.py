@@ -103,6 +103,8 @@ class Spool:
         self._turn = 0
         self.unadoptable: str | None = None
         """Why the directory of a dead process cannot be taken over."""
+        self.reading_thread: int | None = None
+        """The thread that makes room (``threading.get_ident``): it never waits for room, whatever the policy says."""
         reports = Reports(self._count_dropped, self._keep_damage)
         self._reports = reports
         home = None if self.root is None else self._home_path
@@ -113,18 +115,18 @@ class Spool:
                 self._memory_bytes * MEMORY_SHARES[stream] // 8,
                 home,
                 reports,
+                may_wait=self._may_wait,
                 to_host=self._to_host,
             )
             for stream in STREAMS
         }
 
-    def append(self, stream: str, payload: bytes, wait: bool = True) -> bool:
+    def append(self, stream: str, payload: bytes) -> bool:
         """Keep an event.
 
         Args:
             stream: one of :data:`logbastion.streams.STREAMS`; another name counts as ``application``.
             payload: one JSON value as UTF-8. A line break in it becomes a space, which means the same in JSON.
-            wait: whether a policy that waits may do so; the thread that makes room must not.
 
         Returns:
             False when it was dropped; then it was counted.
@@ -135,15 +137,15 @@ class Spool:
         lane = self.lanes.get(stream)
         if lane is None:
             stream, lane = APPLICATION, self.lanes[APPLICATION]
-        kept = lane.append(payload, wait)
-        return kept if kept is not None else self._append_after_close(stream, payload, wait)
+        kept = lane.append(payload)
+        return kept if kept is not None else self._append_after_close(stream, payload)
 
-    def _append_after_close(self, stream: str, payload: bytes, wait: bool) -> bool:
+    def _append_after_close(self, stream: str, payload: bytes) -> bool:
         kept = None
         deadline = time.monotonic() + _CLOSE_SECONDS
         while kept is None and time.monotonic() < deadline:
             time.sleep(0.001)  # another thread is in close() and about to put new lanes in place
-            kept = self.lanes[stream].append(payload, wait)
+            kept = self.lanes[stream].append(payload)
         if kept is None:  # this very thread is in close(), interrupted by a signal
             self._count_dropped(stream, AT_EXIT, 1)
         return bool(kept)
@@ -270,6 +272,9 @@ class Spool:
             self._home.forget()
         self._appended_before = self.damaged = 0
         self._begin()
+
+    def _may_wait(self) -> bool:
+        return threading.get_ident() != self.reading_thread
 
     def _lanes_of(self, stream: str) -> Iterator[Lane]:
         for adopted in self._adopted:

@@ -39,6 +39,7 @@ class WritableLane(Lane):
         memory_limit: bytes that may wait in memory when the disk takes nothing.
         home: returns the directory for the files, made when it was not there; None for memory only.
         reports: whom to tell.
+        may_wait: says whether the calling thread may wait for room.
         to_host: whether :meth:`append` returns only when the record is on the disk itself.
 
     """
@@ -51,6 +52,7 @@ class WritableLane(Lane):
         home: Callable[[], str] | None,
         reports: Reports,
         *,
+        may_wait: Callable[[], bool],
         to_host: bool = False,
     ) -> None:
         super().__init__(stream, (), (0, 0), None, reports)
@@ -67,6 +69,7 @@ class WritableLane(Lane):
         self._memory_limit = memory_limit
         self._segment_bytes = min(SEGMENT_BYTES, limit.bytes // 8)
         self._home = home
+        self._may_wait = may_wait
         self._commit = GroupCommit(self._to_sync) if to_host else None
         self._later: deque[bytes] = deque()
         self._file: FileSegment | None = None
@@ -81,7 +84,7 @@ class WritableLane(Lane):
         """The share of its room that it uses, on the disk or in memory, whichever is larger; 0 to 1."""
         return max(self.bytes / self._limit, self.memory_bytes / max(1, self._memory_limit))
 
-    def append(self, payload: bytes, wait: bool = True) -> bool | None:
+    def append(self, payload: bytes) -> bool | None:
         """Keep an event; see :meth:`logbastion.shipping.spool.Spool.append`. None when the lane has ended."""
         with self.lock:
             if self.ended:
@@ -102,7 +105,7 @@ class WritableLane(Lane):
         if self._memory is not None and not record % _TURN_EVENTS and self.memory_bytes > self._memory_limit // 4:
             time.sleep(0)
         if kept is None:
-            kept, record = self._wait_for_room(payload, wait)
+            kept, record = self._wait_for_room(payload)
         if kept and self._commit is not None and self.error is None:
             self._sync(record)
         return kept
@@ -209,9 +212,9 @@ class WritableLane(Lane):
         self._reports.dropped(self.stream, reason, 1)
         return False
 
-    def _wait_for_room(self, payload: bytes, wait: bool) -> tuple[bool, int]:
+    def _wait_for_room(self, payload: bytes) -> tuple[bool, int]:
         """Ask again until there is room or the policy's time is over. Holds no lock while it sleeps."""
-        seconds = self._policy.seconds if isinstance(self._policy, Block) and wait else 0.0
+        seconds = self._policy.seconds if isinstance(self._policy, Block) and self._may_wait() else 0.0
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
