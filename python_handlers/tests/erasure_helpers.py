@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from logbastion.encoding import encode_line
+from logbastion.encoding import encode_event
 from logbastion.erasure.manager import GDPRLogManager
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.place import NoProgress
@@ -48,7 +48,7 @@ def event(number: int, user: int, stream: str = "application", moment: datetime 
 
 def lines(numbers: Iterable[int], stream: str = "application", moment: datetime = START) -> list[bytes]:
     """Return a line for each number, of the people in turns."""
-    return [encode_line(event(number, PEOPLE[number % 4], stream, moment)) for number in numbers]
+    return [encode_event(event(number, PEOPLE[number % 4], stream, moment)) + b"\n" for number in numbers]
 
 
 def write(path: Path, content: Iterable[bytes], codec: str = "") -> Path:

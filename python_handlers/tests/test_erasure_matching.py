@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logbastion.encoding import encode_line
+from logbastion.encoding import encode_event
 from logbastion.erasure.matching import Matcher
 from logbastion.erasure.rules import ANONYMISE, DELETE, Rules
 from logbastion.erasure.subject import Subject, SubjectError
@@ -92,7 +92,7 @@ OTHERS = [
 @pytest.mark.parametrize("event", HERS, ids=str)
 def test_an_event_about_the_person_is_found_and_clean_afterwards(event):
     one = matcher()
-    line = encode_line(event)
+    line = encode_event(event) + b"\n"
     assert one.in_event(event)
     assert one.in_bytes(line)
     made = one.anonymised(event)
@@ -160,7 +160,7 @@ def test_identifiers_have_borders_and_no_case():
         "Zo%C3%AB%20M%C3%BCller",
     ):
         assert one.in_event({"message": text}), text
-        assert one.in_bytes(encode_line({"message": text})), text
+        assert one.in_bytes(encode_event({"message": text})), text
         assert not one.in_event(one.anonymised({"message": text}))
     for text in ("+351 912 345 6789", "10.0.0.12", "110.0.0.1", "10.0.0.1.5", "mariasol", "Zoe Muller"):
         assert not one.in_event({"message": text}), text
@@ -182,7 +182,7 @@ def test_a_uuid_counts_wherever_it_stands():
     one = matcher(user_id=UUID, emails=())
     for event in ({"user_id": UUID}, {"message": f"for {UUID.upper()}"}, {"x": UUID.replace("-", "")}):
         assert one.in_event(event)
-        assert one.in_bytes(encode_line(event))
+        assert one.in_bytes(encode_event(event))
         assert not one.in_event(one.anonymised(event))
     assert not one.in_event({"message": f"{UUID}0"})
 

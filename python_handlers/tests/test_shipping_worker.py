@@ -316,11 +316,11 @@ def test_the_handlers_lock_is_not_held_while_formatting(ship, logger):
     free = []
 
     class Slow(EventFormatter):
-        def format_bytes(self, record):
+        def format_json(self, record):
             other = threading.Thread(target=lambda: free.append(handler.lock.acquire(timeout=20) and handler.release()))
             other.start()
             other.join()
-            return super().format_bytes(record)
+            return super().format_json(record)
 
     handler.setFormatter(Slow())
     log_numbers(logger, 0, 1)

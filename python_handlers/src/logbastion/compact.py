@@ -55,10 +55,10 @@ class MemoryEfficientFormatter(EventFormatter):
             raise ValueError(f"A record cannot be without {', '.join(own)}: only what `extra` gives can be dropped.")
         self._dropped = frozenset(DROPPED) | frozenset(drop)
 
-    def format_bytes(self, record: logging.LogRecord) -> bytes:
-        """Return the line as it is written and sent: UTF-8, at most 256 KiB, ended by a line break."""
+    def format_json(self, record: logging.LogRecord) -> bytes:
+        """Return the event's JSON as UTF-8, without a line break; see :class:`EventFormatter`."""
         # What the other class keeps on its record is kept on the copy, and is gone with it.
-        return super().format_bytes(self._reduced(record))
+        return super().format_json(self._reduced(record))
 
     def event(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the event before the gate."""

@@ -7,7 +7,7 @@ import socket
 import uuid
 from typing import Any, Final
 
-from logbastion.encoding import completed_line, encode_line, quoted
+from logbastion.encoding import completed_event, encode_event, quoted
 from logbastion.event_content import content_of, judged_content_of, taken_of, type_name
 from logbastion.event_frame import LINE, EventFrame, WrittenFrame, event_id, identifier_of, moment_of, stream_of
 from logbastion.gate import Gate, PieceJudge, judge_of, piece_judge_of
@@ -62,25 +62,29 @@ class EventFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its line break."""
-        return self.format_bytes(record).decode()[:-1]
+        return self.format_json(record).decode()
+
+    def format_bytes(self, record: logging.LogRecord) -> bytes:
+        """Return the line as it is written and sent: UTF-8, at most 256 KiB, ended by a line break."""
+        return self.format_json(record) + b"\n"
 
     def _is_ours(self, cached: object) -> bool:
         """Say whether this formatter has kept the line there: anybody may put anything into a record."""
         return type(cached) is tuple and len(cached) == 2 and type(cached[0]) is str and cached[0] == self._mark  # noqa: PLR2004
 
-    def format_bytes(self, record: logging.LogRecord) -> bytes:
-        """Return the line as it is written and sent: UTF-8, at most 256 KiB, ended by a line break."""
+    def format_json(self, record: logging.LogRecord) -> bytes:
+        """Return the event's JSON as UTF-8: the line of :meth:`format_bytes` without its line break."""
         # One formatter serves all outputs: what the first of them made, the others write, byte for byte.
         cached = record.__dict__.get(LINE)
         if cached is not None and self._is_ours(cached):
             line: bytes = cached[1]
             return line
         try:
-            line = encode_line(self._gate(self.event(record))) if self._judge is None else self._line(record)
+            line = encode_event(self._gate(self.event(record))) if self._judge is None else self._line(record)
         except Exception as error:  # fails closed: a notice instead of what could not be judged
             counts.failed += 1
             counts.pending = True
-            line = encode_line(self._notice(record, error))
+            line = encode_event(self._notice(record, error))
         record.__dict__[LINE] = (self._mark, line)
         return line
 
@@ -102,7 +106,7 @@ class EventFormatter(logging.Formatter):
         except Exception:  # not yet written, or no text, and perhaps one that nothing can be done with
             return self._first_line(record)
         if frame is None:
-            return encode_line(self._gate(self.event(record)))
+            return encode_event(self._gate(self.event(record)))
         taken = taken_of(record)
         judged = None if pieces is None else judged_content_of(record, taken, self._arguments, frame.stream, pieces)
         if judged is not None:
@@ -110,7 +114,7 @@ class EventFormatter(logging.Formatter):
         else:
             content = content_of(record, taken, self._arguments, frame.stream)
             if _EVENT in content:  # of an incident, and rare: it belongs into the frame
-                return encode_line(self._gate(self.event(record)))
+                return encode_event(self._gate(self.event(record)))
             content = judge(content, frame.stream)
             message = content.pop("message")
         moment = moment_of(record.created)
@@ -119,8 +123,8 @@ class EventFormatter(logging.Formatter):
             f"{frame.before_time}{time}{frame.before_timestamp}{time}{frame.before_message}{quoted(message)}"
             f"{frame.before_id}{identifier_of(record, moment)}{frame.end}"
         )
-        line = completed_line(beginning, content)
-        return line or encode_line({**self._frame.fields(record), "message": message, **content})
+        line = completed_event(beginning, content)
+        return line or encode_event({**self._frame.fields(record), "message": message, **content})
 
     def _first_line(self, record: logging.LogRecord) -> bytes:
         """Return the line, and remember the frame for the next records like this one.
@@ -135,7 +139,7 @@ class EventFormatter(logging.Formatter):
             key = record.name, record.levelname, record.levelno, record.process
             as_it_is = event.get("logger") == record.name
             self._written[key] = (frame, piece_judge_of(self._gate, frame.stream)) if as_it_is else (None, None)
-        return encode_line(event)
+        return encode_event(event)
 
     def _notice(self, record: logging.LogRecord, error: Exception) -> dict[str, Any]:
         event = self._frame.fields(record)

@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from logbastion.encoding import encode_line
+from logbastion.encoding import encode_event
 from logbastion.formatters import EventFormatter
 from logbastion.jsonsafe import safe_str, shortened
 from logbastion.processes import notice_fork, renew_after_fork
@@ -182,7 +182,7 @@ class CircularBufferHandler(UnlockedHandler):
                 event["extra"] = {"_cut": "<extra was left out of the buffer>"}
             longest = limit // 4
             while longest >= _SHORTEST_TEXT:
-                raw = encode_line(_cut(event, longest))[:-1]
+                raw = encode_event(_cut(event, longest))
                 if len(raw) <= limit:
                     return raw.decode()
                 longest //= 2

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
-from logbastion.encoding import encode_line
+from logbastion.encoding import encode_event
 from logbastion.erasure.matching import Matcher, parsed
 from logbastion.erasure.place import PlaceError
 from logbastion.erasure.rules import DELETE, Rules
@@ -102,7 +102,7 @@ class LineEraser:
         yield self._matcher.anonymised_bytes(body)
         if event is not None:
             short = self._matcher.anonymised(event, short=True)
-            yield encode_line(short)[:-1]
+            yield encode_event(short)
             yield json.dumps(short, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         yield self._matcher.cleaned_text(body, short=True)
         yield from self._remains(event)
@@ -113,4 +113,4 @@ class LineEraser:
         frame: dict[str, Any] = {name: event[name] for name in _FRAME if name in event}
         for mark in (MARK, SHORT_MARK):
             kept = self._matcher.anonymised(frame, short=mark == SHORT_MARK)
-            yield encode_line({**kept, "message": mark})[:-1]
+            yield encode_event({**kept, "message": mark})

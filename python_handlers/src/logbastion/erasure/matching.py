@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
-from logbastion.encoding import encode_line
+from logbastion.encoding import encode_event
 from logbastion.erasure.rules import standard_table
 from logbastion.erasure.subject import Subject, SubjectError
 from logbastion.erasure.texts import MARK, SHORT_MARK, TextPatterns
@@ -125,9 +125,9 @@ class Matcher:
             made = b""
             # What our writer would not write, or a field that stands there twice, is cleaned as text.
             with contextlib.suppress(TypeError, ValueError, RecursionError):
-                made = encode_line(self.anonymised(event))
+                made = encode_event(self.anonymised(event))
             if made and not self._is_in(made, parsed(made)):
-                return made if line.endswith(b"\n") else made[:-1]
+                return made + b"\n" if line.endswith(b"\n") else made
         return self.cleaned_text(line)
 
     def cleaned_text(self, line: bytes, *, short: bool = False) -> bytes:

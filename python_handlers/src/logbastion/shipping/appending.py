@@ -38,7 +38,7 @@ class SpoolAppendingHandler(logging.Handler):
         try:
             formatter = self.formatter
             events = formatter if isinstance(formatter, EventFormatter) else self._kept_formatter
-            line = events.format_bytes(record)[:-1]
+            line = events.format_json(record)
             self._spool.append(stream_for(record.name, record.levelno), line)
             self.reason = self._spool.error or self.reason
         except Exception:  # logging never stops the command

@@ -196,7 +196,7 @@ class ShippingHandler(UnlockedHandler):
     def _line(self, record: logging.LogRecord) -> bytes:
         formatter = self.formatter
         if isinstance(formatter, EventFormatter):
-            return formatter.format_bytes(record)[:-1]
+            return formatter.format_json(record)
         return self.format(record).encode("utf-8", "replace")
 
     def _count_dropped(self, stream: str, reason: str, count: int) -> None:
