@@ -113,6 +113,9 @@ class FileSegment:
             room = max_bytes - found.end
             if room < _BLOCK_BYTES // 2:
                 break
+            # Reading gives the interpreter back for too short a time: a thread that wants it, and was woken on the
+            # processor of this one, would wait there for milliseconds.
+            os.sched_yield()
             start = offset + found.end
             want = min(room, limit - start, _BLOCK_BYTES)
             more, at_limit = self._read_block(start, want, limit, max_events - len(found.events))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import os
 import select
 import socket
 import ssl
@@ -67,6 +68,8 @@ class Connection:
             wait = self._allowed(self.send_timeout)
             try:
                 view = view[self._tls.send(view[:_PIECE]) :]
+                if view:
+                    os.sched_yield()  # to a thread that was woken on this processor, to have the interpreter
             except ssl.SSLWantWriteError:  # the piece goes on from where it is when it is sent again
                 self._wait_for(select.POLLOUT, wait)
             except ssl.SSLWantReadError:
