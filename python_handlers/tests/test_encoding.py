@@ -1,5 +1,6 @@
 """The bytes of an event are the same with orjson and without, whatever a logging call was given."""
 
+import dataclasses
 import datetime
 import json
 import logging
@@ -85,6 +86,21 @@ def test_what_shows_nothing_or_breaks_lines_is_escaped(dumps):
         assert json.loads(line)["extra"]["v"] == f"a{chr(code)}b"
     for shown in "äß€漢😀\u200d\u2027\u202f\u2065\u206a\xa0":
         assert shown in written(record({"v": shown}), dumps).decode()
+
+
+class Text(str):
+    """A text of another class."""
+
+
+@dataclasses.dataclass
+class Data:
+    n: int = 1
+
+
+@pytest.mark.parametrize("value", [Text("a"), datetime.datetime(2026, 1, 1), Data()])
+def test_orjson_leaves_to_the_other_what_it_would_write_in_its_own_way(value):
+    with pytest.raises(TypeError):
+        BY_ORJSON({"v": value})
 
 
 def test_an_integer_that_a_gate_makes_too_large_for_orjson():
@@ -221,3 +237,17 @@ def test_a_time_is_right_to_the_microsecond(moment):
     made = record()
     made.created = moment.timestamp()
     assert json.loads(FORMATTER.format(made))["@timestamp"] == moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_with_its_line_break_an_event_may_fill_the_line(over):
+    event = {"message": "x"}
+    event["message"] *= encoding.MAX_LINE_BYTES - len(encoding.encode_event(event)) + over
+    text = json.dumps(event, separators=(",", ":")).encode()
+    assert len(text + b"\n") == encoding.MAX_LINE_BYTES + over
+    written = encoding.encode_event(event)
+    assert (written == text) is not bool(over)
+    assert len(written + b"\n") <= encoding.MAX_LINE_BYTES
+    assert encoding.completed_event('{"message":"x"', {"a": "b"}) == b'{"message":"x","a":"b"}'
+    beginning = json.dumps(event, separators=(",", ":"))[:-1]
+    assert encoding.completed_event(beginning, {}) == (None if over else text)

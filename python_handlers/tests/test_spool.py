@@ -280,7 +280,9 @@ def test_the_thread_that_makes_room_does_not_wait_for_it(tmp_path, monkeypatch):
     spool.reading_thread = None
     assert spool.append("audit", record(600))
     assert waited == [kept]
+    spool.reading_thread = threading.get_ident()
     spool.close()
+    assert spool.reading_thread is None  # there is none any more, and another thread may get its number
 
 
 def test_a_full_lane_costs_no_other_lane(tmp_path):
