@@ -53,6 +53,7 @@ def in_spool(spool: Path) -> list[dict]:
         while (batch := reader.read(500, 1 << 20)) is not None:
             assert batch.stream == "audit"
             found += [json.loads(event) for event in batch.events]
+            assert all(event.endswith(b"}") for event in batch.events)
             got += len(batch.events)
             reader.settle(batch)
         if not got and not reader._adopted:

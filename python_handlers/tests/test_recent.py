@@ -93,6 +93,7 @@ def test_an_entry_is_bounded_and_stays_json(logger, character):
         logger.exception(character * 30_000, extra={**names, "big": character * 30_000})
     line = handler.get_recent_logs()[0]
     assert len(line.encode()) <= 2048
+    assert "\n" not in line
     event = json.loads(line)
     assert event["message"].startswith(character)
     assert event["error"]["type"] == "ValueError"

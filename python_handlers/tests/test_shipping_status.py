@@ -9,9 +9,9 @@ import fake_transport
 import pytest
 from conftest import eventually
 from fake_transport import log_numbers
-from spool_helpers import segments
+from spool_helpers import segments, small
 
-from logbastion.shipping import worker
+from logbastion.shipping import Block, worker
 
 pytestmark = pytest.mark.integration
 
@@ -114,3 +114,25 @@ def test_metrics_that_raise_cost_no_event(ship, logger, transport):
     assert "division" in eventually(lambda: handler.counts().last_error)
     handler.close()
     assert transport.numbers() == list(range(10))
+
+
+def test_who_publishes_counts_may_log_to_a_full_stream(ship, logger, transport, monkeypatch):
+    """The sending thread calls it, and nobody else makes room."""
+    monkeypatch.setattr(worker, "_HOUSEKEEPING_SECONDS", 0.01)
+    audit = logging.getLogger("finances.publisher")
+    rounds = []
+
+    def publish(counts):
+        if counts.spool_bytes and transport.away.is_set():
+            audit.warning("m" * 1000)
+        rounds.append(counts.dropped.get(("audit", "spool_full"), 0))
+
+    handler = ship(publish=publish, limits={"audit": small(Block(600))})
+    monkeypatch.setattr(audit, "handlers", [handler])
+    transport.away.set()
+    log_numbers(logger, 0, 1)
+    eventually(lambda: rounds and rounds[-1] > 3)
+    transport.away.clear()
+    assert handler.wait(20)
+    handler.close()
+    assert transport.numbers() == [0]

@@ -44,6 +44,15 @@ def test_everything_is_settled_once_in_order(ship, logger, transport, late, memo
     assert handler._spool.home is None
 
 
+def test_the_receiver_gets_what_the_formatter_makes_byte_for_byte(ship, logger, transport):
+    handler = ship()
+    records = [logging.makeLogRecord({"name": logger.name, "msg": text}) for text in ("a", "b\n\u20ac ", "")]
+    for record in records:
+        handler.handle(record)
+    assert handler.wait(20)
+    assert transport.settled == [handler.formatter.format_json(record) for record in records]
+
+
 def test_streams_follow_the_loggers(transport, tmp_path):
     handler = ShippingHandler(transport, spool_directory=tmp_path)
     transport.away.set()
