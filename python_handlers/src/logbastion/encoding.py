@@ -32,8 +32,8 @@ _DEL, _LESS, _MORE, _AND = b"\x7f<>&"
 def encode_event(event: dict[str, Any]) -> bytes:
     """Return the event's JSON as UTF-8, without a line break, which still fits behind it into :data:`MAX_LINE_BYTES`.
 
-    A larger event gets its longest texts cut, each with a mark that says how much; when texts
-    are not what makes it large, ``extra`` is replaced by a note. It is valid JSON in any case.
+    A larger event gets its longest texts cut, each with a mark that says how much; when texts are not what makes it
+    large, ``extra`` is replaced by a note. It is valid JSON in any case.
 
     Args:
         event: of dict with text keys, list, str, int below 64 bits, finite float, bool and None; a float outside the
