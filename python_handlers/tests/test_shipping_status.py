@@ -129,6 +129,7 @@ def test_who_publishes_counts_may_log_to_a_full_stream(ship, logger, transport, 
 
     handler = ship(publish=publish, limits={"audit": small(Block(600))})
     monkeypatch.setattr(audit, "handlers", [handler])
+    monkeypatch.setattr(audit, "propagate", False)
     transport.away.set()
     log_numbers(logger, 0, 1)
     eventually(lambda: rounds and rounds[-1] > 3)

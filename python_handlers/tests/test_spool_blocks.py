@@ -62,11 +62,14 @@ def test_a_batch_is_of_many_blocks_and_each_is_read_alone(tmp_path, monkeypatch)
     asked = []
     read = segments.os.pread
     monkeypatch.setattr(segments.os, "pread", lambda *given: asked.append(given[1]) or read(*given))
+    yielded = []
+    monkeypatch.setattr(segments.os, "sched_yield", lambda: yielded.append(len(asked)))
     parsed = segment.read(0, len(content), 1400, 640 * KIB)
     assert numbers(parsed.events) == list(range(1400))
     assert parsed.ends is None
     assert len(asked) == 4
     assert max(asked) == segments._BLOCK_BYTES
+    assert yielded == [1, 2, 3]  # between them, other threads have the processor
     segment.release()
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from sink import Feeder, numbered
 
-from logbastion.shipping.transports import connector
+from logbastion.shipping.transports import connection, connector
 from logbastion.shipping.transports.tcp import TcpTransport
 
 pytestmark = pytest.mark.integration
@@ -53,6 +53,18 @@ def test_what_counts_is_progress_and_not_how_long_a_piece_takes(transport, sink,
     assert seconds > transport._connector.send_timeout
     if not taken:
         assert "takes no more bytes" in str(feeder.errors[0])
+
+
+def test_between_pieces_other_threads_have_the_processor(transport, sink, monkeypatch):
+    feeder = Feeder(transport, numbered(0, 1000, 1000), batch=1000)
+    monkeypatch.setattr(connection, "_PIECE", 1000)
+    yielded = []
+    monkeypatch.setattr(connection.os, "sched_yield", lambda: yielded.append(1))
+    feeder.hand_over()
+    feeder.finish()
+    assert sink.numbers() == list(range(1000))
+    data = sum(map(len, feeder.events)) + len(feeder.events)
+    assert len(yielded) == -(-data // 1000) - 1
 
 
 def test_nothing_is_written_after_the_deadline(transport, sink):
